@@ -1,0 +1,31 @@
+"""The networks: the paper's MLP, CNN and AlexNet variant, a CIFAR ResNet and a small VGG."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from training.config import TrainConfig
+from training.models.alexnet import AlexNet
+from training.models.cnn import Cnn
+from training.models.mlp import Mlp
+from training.models.resnet import ResNet
+from training.models.vgg import Vgg
+
+Shape = tuple[int, int, int]
+
+
+def build_model(config: TrainConfig, shape: Shape, classes: int) -> nn.Module:
+    """The network of `config` for images of `shape` (channels, height, width), initialised from its seed."""
+    torch.manual_seed(config.seed)
+    norm = config.batchnorm if config.batchnorm is not None else config.model == "resnet"
+    drop, widths = config.dropout, config.widths
+    if config.model == "mlp":
+        return Mlp(shape, classes, widths or (500, 100), drop, norm)
+    if config.model == "cnn":
+        return Cnn(shape, classes, widths or (100, 50), config.fc or (120, 84), drop, norm)
+    if config.model == "resnet":
+        return ResNet(shape, classes, config.depth, widths or (16, 32, 64), drop, norm)
+    if config.model == "alexnet":
+        return AlexNet(shape, classes, widths or (64, 192, 384, 256, 256), drop, norm)
+    return Vgg(shape, classes, widths or (32, 32, 64, 64, 128, 128), config.fc or (128,), drop, norm)
