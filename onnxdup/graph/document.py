@@ -1,0 +1,324 @@
+"""The document of record: one ONNX model, immutable, with its weights left on disk.
+
+`Document` answers questions about the graph. It holds the model's protobuf without the large tensors (the
+skeleton) and, for those, where their bytes are. Whatever onnxdup does not understand stays in the skeleton
+and comes back as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+from onnxdup.graph.external import DataFiles, is_external
+from onnxdup.graph.payloads import Payload
+from onnxdup.graph.tensors import decode, dtype_of, stored_array
+from onnxdup.graph.weights import WeightStore, is_constant
+
+if TYPE_CHECKING:
+    from onnxdup.graph.edit import Editor
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """An attribute that is carried through and not interpreted (a graph, a type, a sparse tensor, ...)."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A graph input, graph output or intermediate value. `shape` None: rank unknown; a str is a symbol."""
+
+    name: str
+    dtype: np.dtype[np.generic] | None
+    shape: tuple[int | str | None, ...] | None
+    kind: str  # 'tensor', 'sequence', 'map', 'optional', 'sparse' or 'opaque'
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operator of the main graph; compared by identity."""
+
+    index: int
+    op_type: str
+    domain: str  # '' is ai.onnx
+    name: str  # the given name, or f'{op_type}_{index}'
+    inputs: tuple[str, ...]  # '' is an omitted optional input
+    outputs: tuple[str, ...]
+    attrs: Mapping[str, Any]
+    captured: tuple[str, ...]  # values of the main graph that its subgraphs read
+
+
+class Attributes(Mapping[str, Any]):
+    """Attributes of a node, decoded when asked for."""
+
+    def __init__(self, node: NodeProto, document: Document) -> None:
+        self._protos = {a.name: a for a in node.attribute}
+        self._node, self._document = node, document
+
+    def __getitem__(self, key: str) -> Any:
+        attribute = self._protos[key]
+        if attribute.type == AttributeProto.TENSOR and not attribute.ref_attr_name:
+            if is_constant(self._node):
+                return self._document.weights.array(self._node.output[0])
+            return self._document._tensor(attribute.t)
+        return attribute_value(attribute)
+
+    def __iter__(self) -> Any:
+        return iter(self._protos)
+
+    def __len__(self) -> int:
+        return len(self._protos)
+
+    def __repr__(self) -> str:
+        return f"Attributes({', '.join(self._protos)})"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a document comes from. `data` is the serialized model; `stamp` tells whether the file changed."""
+
+    data: Any  # bytes or mmap
+    path: Path | None = None
+    stamp: tuple[int, ...] | None = None
+
+
+class Document:
+    """An ONNX model. Use `load`; `edit` for a changed copy; `write` to store it."""
+
+    def __init__(
+        self,
+        model: ModelProto,
+        payloads: Mapping[str, Payload],
+        files: DataFiles,
+        source: Source,
+        *,
+        edited: bool = False,
+    ) -> None:
+        self._model, self._payloads, self._files = model, payloads, files
+        self._source, self._edited = source, edited
+        self.path: Path | None = None if edited else source.path
+        self.origin: Path | None = source.path  # the file it was read from, also after edits
+        self.ir_version: int = model.ir_version
+        self.producer: str = f"{model.producer_name} {model.producer_version}".strip()
+        self.opsets: Mapping[str, int] = {_domain(o.domain): o.version for o in model.opset_import}
+        self.metadata: Mapping[str, str] = {p.key: p.value for p in model.metadata_props}
+        self.functions: tuple[str, ...] = tuple(f.name for f in model.functions)
+        self.weights = WeightStore(model, payloads, files)
+
+    def __repr__(self) -> str:
+        state = " (edited)" if self._edited else ""
+        return f"Document({self.origin or 'in memory'}{state}, {len(self._model.graph.node)} nodes)"
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Operators of the main graph, in file order."""
+        return tuple(self._node(i, n) for i, n in enumerate(self._model.graph.node))
+
+    @cached_property
+    def inputs(self) -> tuple[Value, ...]:
+        """Graph inputs that a caller must feed: those that are no initializers."""
+        names = self._initializers
+        return tuple(read_value(v) for v in self._model.graph.input if v.name not in names)
+
+    @cached_property
+    def outputs(self) -> tuple[Value, ...]:
+        """Graph outputs."""
+        return tuple(read_value(v) for v in self._model.graph.output)
+
+    @cached_property
+    def overridable(self) -> frozenset[str]:
+        """Initializers that a caller may override, since they are graph inputs (IR version 4 and later)."""
+        return self._listed if self.ir_version >= 4 else frozenset()
+
+    @cached_property
+    def initializer_inputs(self) -> frozenset[str]:
+        """Initializers that are graph inputs because IR version 3 demands it; they are constants."""
+        return frozenset() if self.ir_version >= 4 else self._listed
+
+    def opset(self, domain: str = "") -> int:
+        """Version of an operator set, 0 when the model does not import it."""
+        return self.opsets.get(_domain(domain), 0)
+
+    def producer_of(self, value: str) -> Node | None:
+        """The node that computes a value; None for graph inputs and initializers."""
+        return self._producers.get(value)
+
+    def consumers_of(self, value: str) -> tuple[tuple[Node, int], ...]:
+        """Nodes and input slots that read a value, in node order; slot -1 when a subgraph captures it."""
+        return self._consumers.get(value, ())
+
+    def values(self, inputs: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Value]:
+        """Type and shape of every value that inference or the file knows, weights included."""
+        from onnxdup.graph.shapes import infer  # deferred: shapes builds on documents
+
+        return infer(self, inputs) if inputs else dict(self._values)
+
+    def shapes(
+        self, inputs: Mapping[str, tuple[int, ...]] | None = None
+    ) -> dict[str, tuple[int | None, ...]]:
+        """Shapes of tensors by name, after replacing the shapes of graph inputs by `inputs`.
+
+        Unknown and symbolic dimensions are None; values of unknown rank are left out.
+        """
+        known = self.values(inputs).values()
+        return {v.name: _numbers(v.shape) for v in known if v.shape is not None and v.kind == "tensor"}
+
+    def sha256(self) -> str:
+        """Hash of the file, continued over its external data files in the order of their names.
+
+        For a model that is not a file: of its serialized form with all data inline.
+        """
+        from onnxdup.graph.writer import digest
+
+        return digest(self)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the model and its external data."""
+        from onnxdup.graph.writer import size
+
+        return size(self)
+
+    def edit(self) -> Editor:
+        """Collect changes; `finish` gives a new document."""
+        from onnxdup.graph.edit import Editor  # deferred: loads graphsurgeon
+
+        return Editor(self)
+
+    @cached_property
+    def _initializers(self) -> frozenset[str]:
+        graph = self._model.graph
+        dense = (t.name for t in graph.initializer)
+        return frozenset([*dense, *(s.values.name for s in graph.sparse_initializer)])
+
+    @cached_property
+    def _listed(self) -> frozenset[str]:
+        return self._initializers & {v.name for v in self._model.graph.input}
+
+    @cached_property
+    def _undefined(self) -> frozenset[str]:
+        """Names that are read though nothing defines them, in a file that is invalid from the start."""
+        graph = self._model.graph
+        defined = {"", *self._initializers, *self._producers, *(v.name for v in graph.input)}
+        return frozenset([*self._consumers, *(v.name for v in graph.output)]) - defined
+
+    @cached_property
+    def _producers(self) -> dict[str, Node]:
+        return {o: node for node in self.nodes for o in node.outputs if o}
+
+    @cached_property
+    def _consumers(self) -> dict[str, tuple[tuple[Node, int], ...]]:
+        uses: dict[str, list[tuple[Node, int]]] = {}
+        for node in self.nodes:
+            for slot, name in enumerate(node.inputs):
+                if name:
+                    uses.setdefault(name, []).append((node, slot))
+            for name in node.captured:
+                uses.setdefault(name, []).append((node, -1))
+        return {name: tuple(found) for name, found in uses.items()}
+
+    @cached_property
+    def _values(self) -> dict[str, Value]:
+        from onnxdup.graph.shapes import infer
+
+        return infer(self, None)
+
+    def _node(self, index: int, node: NodeProto) -> Node:
+        return Node(
+            index=index,
+            op_type=node.op_type,
+            domain=_domain(node.domain),
+            name=node.name or f"{node.op_type}_{index}",
+            inputs=tuple(node.input),
+            outputs=tuple(node.output),
+            attrs=Attributes(node, self),
+            captured=captured_names(node),
+        )
+
+    def _tensor(self, tensor: TensorProto) -> Any:
+        if is_external(tensor):
+            return decode(self._files.payload(tensor).read(), tensor.data_type, tuple(tensor.dims))
+        return stored_array(tensor)
+
+
+def attribute_value(attribute: AttributeProto) -> Any:
+    """Python value of an attribute of a plain type; `Opaque` for the others."""
+    kind = "reference" if attribute.ref_attr_name else AttributeProto.AttributeType.Name(attribute.type)
+    match kind:
+        case "FLOAT":
+            return attribute.f
+        case "INT":
+            return attribute.i
+        case "STRING":
+            return _text(attribute.s)
+        case "FLOATS":
+            return tuple(attribute.floats)
+        case "INTS":
+            return tuple(attribute.ints)
+        case "STRINGS":
+            return tuple(_text(s) for s in attribute.strings)
+    return Opaque(kind)
+
+
+def read_value(info: ValueInfoProto) -> Value:
+    """Name, type and shape out of a ValueInfoProto."""
+    kind = info.type.WhichOneof("value") or "tensor_type"
+    if kind in ("tensor_type", "sparse_tensor_type"):
+        tensor = getattr(info.type, kind)
+        shape = tuple(_dim(d) for d in tensor.shape.dim) if tensor.HasField("shape") else None
+        return Value(info.name, dtype_of(tensor.elem_type), shape, kind.removesuffix("_type").split("_")[0])
+    return Value(info.name, None, None, kind.removesuffix("_type"))
+
+
+def captured_names(node: NodeProto) -> tuple[str, ...]:
+    """Names that the subgraphs of a node read from outside, in order of first use."""
+    found: dict[str, None] = {}
+    for attribute in node.attribute:
+        for graph in subgraphs(attribute):
+            found.update(dict.fromkeys(_free_names(graph)))
+    return tuple(found)
+
+
+def subgraphs(attribute: AttributeProto) -> Iterable[GraphProto]:
+    """Graphs held by an attribute."""
+    return [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+
+
+def _free_names(graph: GraphProto) -> Iterable[str]:
+    local = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+    local |= {s.values.name for s in graph.sparse_initializer}
+    local.update(o for node in graph.node for o in node.output)
+    used: dict[str, None] = {}
+    for node in graph.node:
+        used.update(dict.fromkeys([*node.input, *captured_names(node)]))
+    used.update(dict.fromkeys(v.name for v in graph.output))
+    return [name for name in used if name and name not in local]
+
+
+def _dim(dim: Any) -> int | str | None:
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value) if dim.dim_value >= 0 else None
+    return str(dim.dim_param) or None
+
+
+def _numbers(shape: tuple[int | str | None, ...]) -> tuple[int | None, ...]:
+    return tuple(d if isinstance(d, int) else None for d in shape)
+
+
+def _domain(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value

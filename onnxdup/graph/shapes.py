@@ -1,0 +1,139 @@
+"""Types and shapes of all values: ONNX shape inference on a copy of the model that has no large tensors.
+
+On 500 MB of weights that takes 0.02 s instead of 9 s, and nothing is lost: inference only ever reads small
+tensors and integer vectors (target shapes, axes, indices), and those are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from google.protobuf.message import Error as ProtobufError
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, shape_inference
+
+from onnxdup.errors import UsageError
+from onnxdup.graph.document import Value, read_value
+from onnxdup.graph.external import external_tensors
+from onnxdup.graph.payloads import Payload
+from onnxdup.graph.weights import TensorInfo, is_constant
+from onnxdup.graph.wire import THRESHOLD
+
+if TYPE_CHECKING:
+    from onnxdup.graph.document import Document
+
+_READABLE = 1 << 16  # bytes of an integer vector that inference may want to read
+_FAILURES = (RuntimeError, ValueError, TypeError, IndexError, KeyError, MemoryError, ProtobufError)
+
+
+def infer(document: Document, inputs: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Value]:
+    """Everything known about the values of the main graph, weights included.
+
+    `inputs` replaces the shapes of graph inputs; then the shapes that the file declares for other values are
+    not believed. A model that inference cannot handle gives what the file declares. UsageError for an unknown
+    input.
+    """
+    model = light_model(document)
+    if inputs:
+        _override(document, model, inputs)
+    found = _infer(model) or _infer(without_declared_shapes(model)) or model
+    return _collect(document, found)
+
+
+def confirmed(document: Document) -> dict[str, Value]:
+    """What inference finds without believing the declared shapes of intermediate values; {} when it fails."""
+    found = _infer(without_declared_shapes(light_model(document)))
+    return _collect(document, found) if found is not None else {}
+
+
+def light_model(document: Document) -> ModelProto:
+    """A copy of the model that is valid by itself: large weights have become graph inputs."""
+    model = ModelProto()
+    model.CopyFrom(document._model)
+    del model.training_info[:]
+    large = {name for name in document.weights if _is_large(document.weights.info(name))}
+    graph = model.graph
+    listed = {v.name for v in graph.input}
+    for i in range(len(graph.initializer) - 1, -1, -1):
+        tensor = graph.initializer[i]
+        if tensor.name not in large:
+            _fill(tensor, document.weights.payload(tensor.name))
+            continue
+        if tensor.name not in listed:
+            _add_input(graph, tensor.name, tensor)
+        del graph.initializer[i]
+    for i in range(len(graph.node) - 1, -1, -1):
+        node = graph.node[i]
+        if is_constant(node) and node.output[0] in large:
+            _add_input(graph, node.output[0], node.attribute[0].t)
+            del graph.node[i]
+    for tensor in external_tensors(model):  # in subgraphs and functions
+        _fill(tensor, document._files.payload(tensor))
+    return model
+
+
+def _is_large(info: TensorInfo) -> bool:
+    """Whether nothing is lost when inference cannot read this weight."""
+    if info.storage == "sparse" or info.dtype.kind == "O" or info.nbytes <= THRESHOLD:
+        return False
+    return len(info.shape) > 1 or info.nbytes > _READABLE or info.dtype.kind not in "iub"
+
+
+def _fill(tensor: TensorProto, payload: Payload | None) -> None:
+    if payload is not None:
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+        tensor.raw_data = bytes(payload.read())
+
+
+def _add_input(graph: GraphProto, name: str, tensor: TensorProto) -> None:
+    value = graph.input.add(name=name).type.tensor_type
+    value.elem_type = tensor.data_type
+    value.shape.SetInParent()
+    for size in tensor.dims:
+        value.shape.dim.add().dim_value = size
+
+
+def _override(document: Document, model: ModelProto, inputs: Mapping[str, tuple[int, ...]]) -> None:
+    known = [v.name for v in document.inputs]
+    for name in inputs:
+        if name not in known:
+            raise UsageError(
+                f"has no input {name!r}", file=document.origin, remedy=f"it has {', '.join(known)}"
+            )
+    for value in model.graph.input:
+        if value.name in inputs:
+            shape = value.type.tensor_type.shape
+            del shape.dim[:]
+            shape.SetInParent()
+            for size in inputs[value.name]:
+                shape.dim.add().dim_value = size
+    without_declared_shapes(model)
+
+
+def without_declared_shapes(model: ModelProto) -> ModelProto:
+    """The same model (changed in place) without `value_info` and output shapes; element types stay."""
+    for values in (model.graph.value_info, model.graph.output):
+        for value in values:
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.ClearField("shape")
+    return model
+
+
+def _infer(model: ModelProto) -> ModelProto | None:
+    try:
+        return shape_inference.infer_shapes(model, data_prop=True)
+    except _FAILURES:  # an invalid or unknown construct: the caller falls back to less
+        return None
+
+
+def _collect(document: Document, model: ModelProto) -> dict[str, Value]:
+    graph = model.graph
+    values: dict[str, Value] = {}
+    declared: Iterable[ValueInfoProto]
+    for declared in (graph.value_info, graph.input, graph.output):
+        values.update((v.name, read_value(v)) for v in declared)
+    for name in document.weights:
+        info = document.weights.info(name)
+        values[name] = Value(name, info.dtype, info.shape, "sparse" if info.storage == "sparse" else "tensor")
+    return values
