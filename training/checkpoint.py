@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def save_checkpoint(path: Path, epoch: int, model: nn.Module, optimizer: torch.o
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """The state in a checkpoint: epoch, model, optimizer. Tensors only, no code. Raises `DataError`."""
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: not a checkpoint of this program")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

@@ -6,7 +6,6 @@ The checksums are those that the publishers give (Fashion-MNIST, CIFAR-10) and t
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -99,7 +98,6 @@ def download(name: str, data_dir: Path) -> None:
         raise DataError(
             _absent(name, data_dir, "pooch is not installed, so they cannot be downloaded")
         ) from None
-    logging.getLogger("pooch").setLevel(logging.WARNING)
     for remote in REMOTES[name]:
         unpack = pooch.Untar(extract_dir=".") if remote.archive else None
         try:
