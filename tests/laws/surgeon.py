@@ -1,0 +1,180 @@
+"""Surgery on channels that knows nothing of onnxdup but the bindings of a group.
+
+A binding says: axis `axis` of `tensor` holds channel c at the positions `index[c]`. That is enough to permute
+the channels of a group, and to make one channel an exact function of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+MULTIPLIES = {
+    ("BatchNormalization", 1),
+    ("BatchNormalization", 4),
+    ("InstanceNormalization", 1),
+    ("Mul", 0),
+    ("Mul", 1),
+    ("Div", 1),
+    ("PRelu", 1),
+}
+MOVES = {"Identity", "Transpose", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Flatten"}
+Rows = Mapping[str, tuple[float, float]]
+
+
+class BindingLike(Protocol):
+    """What the surgeon reads of a binding."""
+
+    tensor: str
+    axis: int
+    role: Any
+    index: np.ndarray
+    node: str
+
+
+class GroupLike(Protocol):
+    """What the surgeon reads of a group."""
+
+    size: int
+    bindings: Sequence[Any]
+
+
+def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A deep copy."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    return copied
+
+
+def read(model: onnx.ModelProto, name: str) -> np.ndarray:
+    """Content of an initializer, of a Constant node, or of a constant that the graph computes."""
+    tensor = _stored(model, name)
+    return numpy_helper.to_array(tensor) if tensor is not None else _computed(model, name)
+
+
+def store(model: onnx.ModelProto, name: str, array: np.ndarray) -> None:
+    """Replace the content; a computed constant becomes an initializer and its node goes."""
+    tensor = _stored(model, name)
+    fresh = numpy_helper.from_array(np.ascontiguousarray(array), name)
+    if tensor is not None:
+        fresh.name = tensor.name
+        tensor.CopyFrom(fresh)
+        return
+    index = next(k for k, node in enumerate(model.graph.node) if name in node.output)
+    del model.graph.node[index]
+    model.graph.initializer.append(fresh)
+
+
+def permute(model: onnx.ModelProto, group: GroupLike, order: np.ndarray) -> onnx.ModelProto:
+    """The model with channel c of the group moved to place `order`^-1(c) in every tensor."""
+    moved = copy_of(model)
+    for binding in group.bindings:
+        rows = np.moveaxis(read(moved, binding.tensor), binding.axis, 0).copy()
+        rows[binding.index] = rows[binding.index[order]]
+        store(moved, binding.tensor, np.moveaxis(rows, 0, binding.axis))
+    return moved
+
+
+def plant(
+    model: onnx.ModelProto, group: GroupLike, source: int, target: int, scale: float = 1.0
+) -> onnx.ModelProto:
+    """Channel `target` becomes `scale` times channel `source` wherever every operator between commutes.
+
+    What adds (weights of producers, biases, means, beta) is scaled, what multiplies (gamma, variance, slopes,
+    depthwise kernels, factors) is copied. Consumers keep their random columns.
+    """
+    rows = {b.tensor: (scale, 0.0) for b in group.bindings if not _is_consumer(b) and _adds(model, b)}
+    return plant_rows(model, group, source, target, rows)
+
+
+def plant_rows(
+    model: onnx.ModelProto,
+    group: GroupLike,
+    source: int,
+    target: int,
+    rows: Rows,
+    columns: Mapping[str, float] | None = None,
+) -> onnx.ModelProto:
+    """row_j = factor * row_i + offset for the tensors in `rows`, row_j = row_i in the other non-consumers."""
+    planted = copy_of(model)
+    for binding in group.bindings:
+        tensor = np.moveaxis(read(planted, binding.tensor), binding.axis, 0).copy()
+        i, j = binding.index[source], binding.index[target]
+        if not _is_consumer(binding):
+            factor, offset = rows.get(binding.tensor, (1.0, 0.0))
+            tensor[j] = (tensor[i].astype(np.float64) * factor + offset).astype(tensor.dtype)
+        elif columns and binding.tensor in columns:
+            tensor[j] = tensor[j] * np.asarray(columns[binding.tensor], tensor.dtype)
+        store(planted, binding.tensor, np.moveaxis(tensor, 0, binding.axis))
+    return planted
+
+
+def copies(binding: BindingLike) -> int:
+    """Positions that one channel takes on the axis."""
+    return int(np.prod(binding.index.shape[1:]))
+
+
+def _is_consumer(binding: BindingLike) -> bool:
+    return binding.role.name == "CONSUMER"
+
+
+def _adds(model: onnx.ModelProto, binding: BindingLike) -> bool:
+    for op_type, slot in _uses(model, binding):
+        if (op_type, slot) in MULTIPLIES:
+            return False
+        if op_type in {"Conv", "ConvTranspose"} and slot == 1 and binding.role.name == "CARRIER":
+            return False
+    return True
+
+
+def _uses(model: onnx.ModelProto, binding: BindingLike) -> Iterator[tuple[str, int]]:
+    for node in model.graph.node:
+        if node.op_type not in MOVES:
+            roots = [_root(model, name) for name in node.input]
+            yield from ((node.op_type, slot) for slot, root in enumerate(roots) if root == binding.tensor)
+
+
+def _root(model: onnx.ModelProto, name: str) -> str:
+    while True:
+        node = next((n for n in model.graph.node if name in n.output), None)
+        if node is None or node.op_type not in MOVES:
+            return name
+        name = node.input[0]
+
+
+def _stored(model: onnx.ModelProto, name: str) -> onnx.TensorProto | None:
+    for tensor in model.graph.initializer:
+        if tensor.name == name:
+            return tensor
+    for node in model.graph.node:
+        if node.op_type == "Constant" and name in node.output:
+            return _payload(node)
+    return None
+
+
+def _payload(node: onnx.NodeProto) -> onnx.TensorProto:
+    """The tensor of a Constant node; value_floats is turned into one."""
+    attribute = node.attribute[0]
+    if attribute.name != "value":
+        array = np.array(onnx.helper.get_attribute_value(attribute), np.float32)
+        attribute.CopyFrom(onnx.helper.make_attribute("value", numpy_helper.from_array(array)))
+    return attribute.t
+
+
+def _computed(model: onnx.ModelProto, name: str) -> np.ndarray:
+    """Value of a name that depends on weights only, by running the nodes above it."""
+    needed, nodes = {name}, []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            nodes.insert(0, node)
+    output = onnx.ValueInfoProto(name=name)
+    weights = [tensor for tensor in model.graph.initializer if tensor.name in needed]
+    graph = onnx.helper.make_graph(nodes, "constant", [], [output], weights)
+    part = onnx.helper.make_model(graph, opset_imports=list(model.opset_import))
+    return np.asarray(ReferenceEvaluator(part).run(None, {})[0])
