@@ -84,7 +84,9 @@ def train(
     ] = None,
     scaling: Annotated[
         ScalingName,
-        typer.Option(help="Inputs in 0…1, minus the mean, or also divided by the deviation (per channel)."),
+        typer.Option(
+            help="Inputs in 0…1, in -1…1, minus the channel means, or also divided by their deviations."
+        ),
     ] = ScalingName(_DEFAULT.scaling),
     epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = _DEFAULT.epochs,
     batch: Annotated[int, typer.Option(help="Images per step.")] = _DEFAULT.batch,

@@ -12,7 +12,7 @@ from training.errors import ConfigError, DataError
 
 DATASETS = ("digits", "mnist", "fashion-mnist", "cifar10")
 MODELS = ("mlp", "cnn", "resnet", "alexnet", "vgg")
-SCALINGS = ("raw", "centred", "standardised")
+SCALINGS = ("raw", "symmetric", "centred", "standardised")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 

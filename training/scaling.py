@@ -19,8 +19,8 @@ from training.data import ImageSet
 class Scaling:
     """x = (bytes / maximum - mean) / std, `mean` and `std` per channel.
 
-    `raw`: mean 0, std 1, so x in [0, 1]; `centred`: the channel means of the training images; `standardised`:
-    also their standard deviations.
+    `raw`: mean 0, std 1, so x in [0, 1]; `symmetric`: both 1/2, so x in [-1, 1]; `centred`: the channel means
+    of the training images; `standardised`: also their standard deviations.
     """
 
     mode: str
@@ -32,10 +32,14 @@ class Scaling:
     def fit(cls, mode: str, data: ImageSet) -> Scaling:
         """The scaling of `mode` with the constants of the training images."""
         mean, std = _moments(data.x_train, data.maximum)
-        zeros, ones = (0.0,) * len(mean), (1.0,) * len(mean)
-        return cls(
-            mode, data.maximum, zeros if mode == "raw" else mean, std if mode == "standardised" else ones
-        )
+        zeros, halves, ones = ((value,) * len(mean) for value in (0.0, 0.5, 1.0))
+        constants = {
+            "raw": (zeros, ones),
+            "symmetric": (halves, halves),
+            "centred": (mean, ones),
+            "standardised": (mean, std),
+        }
+        return cls(mode, data.maximum, *constants[mode])
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
         """Bytes (n, channels, height, width) to float32 of the same shape, on the device of `images`."""

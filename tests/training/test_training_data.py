@@ -112,6 +112,7 @@ def test_scaling_has_the_moments_it_promises():
     images = torch.from_numpy(data.x_train)
     raw, centred, standard = (Scaling.fit(m, data).apply(images) for m in ("raw", "centred", "standardised"))
     assert torch.equal(raw, images.float() / 255)
+    assert torch.allclose(Scaling.fit("symmetric", data).apply(images), raw * 2 - 1)
     assert centred.mean((0, 2, 3)).abs().max() < 1e-6
     assert torch.allclose(centred.std((0, 2, 3)), raw.std((0, 2, 3)))
     assert (standard.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-5
