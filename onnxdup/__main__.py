@@ -1,0 +1,9 @@
+"""`python -m onnxdup`."""
+
+from __future__ import annotations
+
+import sys
+
+from onnxdup.cli import main
+
+sys.exit(main())

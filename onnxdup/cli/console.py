@@ -1,0 +1,121 @@
+"""stdout for the artefact, stderr for talk: the only writer of both."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from onnxdup.errors import UsageError
+
+if TYPE_CHECKING:
+    from onnxdup.report.schema import Artefact
+
+
+class Advance(Protocol):
+    """Progress callback: `done` of `total` steps, the present one called `what`."""
+
+    def __call__(self, done: int, total: int, what: str) -> None: ...
+
+
+@dataclass
+class Console:
+    """Where one invocation writes, and how much."""
+
+    format: str = "text"
+    json: bool = False
+    report: Path | None = None
+    progress: str = "auto"
+    quiet: bool = False
+    verbose: int = 0
+    debug: bool = False
+
+    def artefact(self, document: Artefact) -> None:
+        """Writes the document to stdout in the chosen format, and to the `--report` file in the format of its
+        name.
+        """
+        from onnxdup.report.formats import FORMATS, of_suffix
+
+        if self.report is not None:
+            _write(self.report, FORMATS[of_suffix(self.report)](document))
+        name = "json" if self.json else self.format
+        sys.stdout.write(self._text(document) if name == "text" else FORMATS[name](document))
+        sys.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """Talk, unless `-q`."""
+        if not self.quiet:
+            self._stderr(text)
+
+    def detail(self, text: str) -> None:
+        """Talk that only `-v` shows."""
+        if self.verbose and not self.quiet:
+            self._stderr(text)
+
+    def warn(self, text: str) -> None:
+        """One line on stderr, also with `-q`."""
+        self._stderr(f"onnxdup: warning: {text}")
+
+    def error(self, text: str) -> None:
+        """The one line of an error."""
+        self._stderr(f"onnxdup: error: {text}")
+
+    @contextmanager
+    def advance(self, title: str) -> Iterator[Advance]:
+        """A progress bar on stderr, on terminals only (`--progress auto`), `on` or `off`."""
+        shown = self.progress == "on" or (self.progress == "auto" and sys.stderr.isatty())
+        if not shown or self.quiet:
+            yield _silent
+            return
+        with _bar(title) as advance:
+            yield advance
+
+    def _text(self, document: Artefact) -> str:
+        from onnxdup.report import text
+        from onnxdup.report.formats import view
+
+        width = shutil.get_terminal_size(fallback=(100, 24)).columns
+        return text.render(view(document), width=max(width, 40), colour=_colour())
+
+    @staticmethod
+    def _stderr(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def _silent(done: int, total: int, what: str) -> None:
+    """No progress bar."""
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Advance]:
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    title_column, what = TextColumn("{task.description}"), TextColumn("{task.fields[what]}")
+    columns = (title_column, BarColumn(), MofNCompleteColumn(), what)
+    console = RichConsole(stderr=True, highlight=False, markup=False)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(title, what="", total=None)
+
+        def advance(done: int, total: int, what: str) -> None:
+            progress.update(task, completed=done, total=total, what=what)
+
+        yield advance
+
+
+def _colour() -> bool:
+    """Colour on terminals only; NO_COLOR forbids it (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _write(path: Path, content: str) -> None:
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the report cannot be written: {error.strerror}", file=path) from error

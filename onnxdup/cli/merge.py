@@ -1,0 +1,97 @@
+"""`onnxdup merge MODEL --tau T -o OUT`: a smaller model, verified before it is written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onnxdup.cli import options as opt
+from onnxdup.cli import values
+from onnxdup.errors import UsageError
+
+METHODS = ("exact", "cluster", "paper", "norm")
+
+
+@click.command("merge")
+@click.argument("model")
+@opt.option("-o", "--output", type=opt.PATH, metavar="FILE", help="Where the smaller model goes.")
+@opt.option(
+    "--tau",
+    type=values.TAU,
+    default=1.0,
+    show_default=True,
+    help="Similarity threshold; 1 is the exact pass alone.",
+)
+@opt.option("--method", type=click.Choice(METHODS), help="Default: exact at tau 1, cluster below.")
+@opt.option("--keep", type=opt.POSITIVE, metavar="K", help="Channels that norm keeps per group.")
+@opt.judging
+@opt.option("--plan", type=opt.PATH, metavar="FILE", help="Replay this plan instead of making one.")
+@opt.option("--plan-out", type=opt.PATH, metavar="FILE", help="Write the plan as JSON.")
+@opt.option(
+    "--ledger", type=opt.PATH, metavar="FILE", help="Ledger of exact merges (default: OUT.ledger.json)."
+)
+@opt.option("--in-place", is_flag=True, help="Allow the output to replace the input.")
+@opt.option("--keep-rejected", is_flag=True, help="Keep a model that failed as OUT.rejected.onnx.")
+@opt.option("--no-stamp", is_flag=True, help="Add no onnxdup.* metadata to the output.")
+@opt.many(opt.include, opt.exclude, opt.running, opt.common)
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    *,
+    model: str,
+    output: Path | None,
+    plan_out: Path | None,
+    in_place: bool,
+    no_stamp: bool,
+    input_shape: tuple[str, ...],
+    allow_linked_data: bool,
+    **choices: Any,
+) -> int:
+    """Merge duplicates: exactly, then near ones below tau 1.
+
+    Verifies before it writes: the checker, onnxruntime, finite outputs, exact merges within rounding, and the
+    limits that are given. A model that fails is not written.
+    """
+    target = _target(model, output, in_place)
+    shapes = values.shapes(input_shape)
+    from onnxdup import api
+
+    console = opt.console_of(context)
+    document = api.load(model, allow_linked_data=allow_linked_data)
+    with console.advance(model) as progress:
+        merged = api.merge(
+            document,
+            output=target,
+            in_place=in_place,
+            stamp=not no_stamp,
+            input_shapes=shapes,
+            progress=progress,
+            **choices,
+        )
+    if plan_out is not None:
+        merged.save_plan(plan_out)
+    console.artefact(merged.report)
+    return 0 if merged.report.status == "passed" else 1
+
+
+def _target(model: str, output: Path | None, in_place: bool) -> Path:
+    """The file to write; UsageError before any work where that cannot succeed."""
+    if output is None and not in_place:
+        raise UsageError("no output given", remedy="add -o FILE, or --in-place to replace the input")
+    target = output or Path(model)
+    folder = target.parent
+    if target.is_dir():
+        raise UsageError("the output is a folder", file=target, remedy="name a file")
+    if not folder.is_dir():
+        raise UsageError("the folder of the output does not exist", file=folder)
+    if not os.access(folder, os.W_OK):
+        raise UsageError("the folder of the output cannot be written", file=folder)
+    if target.exists() and Path(model).exists() and target.samefile(model) and not in_place:
+        raise UsageError(
+            "the output is the input", file=target, remedy="choose another name or add --in-place"
+        )
+    return target

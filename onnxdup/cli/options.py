@@ -1,0 +1,181 @@
+"""The options that several commands share, spelled and explained once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from onnxdup.cli import config
+from onnxdup.cli.console import Console
+
+FORMATS = ("text", "json", "markdown", "junit", "github")
+PROVIDERS = ("auto", "cpu", "cuda")
+PATH = click.Path(path_type=Path)
+POSITIVE = click.IntRange(min=1)
+NOT_NEGATIVE = click.FloatRange(min=0)
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+
+def option(*names: str, **rest: Any) -> Callable[[F], F]:
+    """A click option that also reads ONNXDUP_<LONG_NAME>."""
+    long = max((n.partition("/")[0] for n in names), key=len).lstrip("-")
+    return click.option(*names, envvar=f"ONNXDUP_{long.replace('-', '_').upper()}", **rest)
+
+
+def _settings(attribute: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback that puts an option's value into the Console of this invocation."""
+
+    def store(context: click.Context, _parameter: click.Parameter, value: Any) -> None:
+        setattr(console_of(context), attribute, value)
+
+    return store
+
+
+def console_of(context: click.Context) -> Console:
+    """The Console that `main` made for this invocation."""
+    return context.find_root().ensure_object(Console)
+
+
+_COMMON = (
+    option(
+        "--format",
+        type=click.Choice(FORMATS),
+        default="text",
+        show_default=True,
+        help="What stdout gets.",
+        callback=_settings("format"),
+        expose_value=False,
+    ),
+    option(
+        "--json", is_flag=True, help="Same as --format json.", callback=_settings("json"), expose_value=False
+    ),
+    option(
+        "--report",
+        type=PATH,
+        metavar="FILE",
+        help="Also write the report to FILE, as its name says: .json, .md, .xml (JUnit), else text.",
+        callback=_settings("report"),
+        expose_value=False,
+    ),
+    option(
+        "--progress",
+        type=click.Choice(("auto", "on", "off")),
+        default="auto",
+        show_default=True,
+        help="Progress bar on stderr.",
+        callback=_settings("progress"),
+        expose_value=False,
+    ),
+    option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        help="Nothing on stderr but warnings and errors.",
+        callback=_settings("quiet"),
+        expose_value=False,
+    ),
+    option(
+        "-v",
+        "--verbose",
+        count=True,
+        help="Say more on stderr.",
+        callback=_settings("verbose"),
+        expose_value=False,
+    ),
+    option(
+        "--config",
+        type=PATH,
+        metavar="FILE",
+        help="Defaults from this TOML file, not from the nearest onnxdup.toml or pyproject.toml.",
+        callback=config.apply,
+        is_eager=True,
+        expose_value=False,
+    ),
+    option(
+        "--debug",
+        is_flag=True,
+        help="Show the traceback of an error.",
+        callback=_settings("debug"),
+        is_eager=True,
+        expose_value=False,
+    ),
+)
+
+
+def common(function: F) -> F:
+    """The options of every command; they act on the Console, so that the command need not see them."""
+    return many(*_COMMON)(function)
+
+
+def many(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several decorators as one, listed in the order of the help text."""
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+data = option(
+    "--data",
+    metavar="DATA",
+    help="Data: .npz (one array per input or x, and y), folder of .npy, or package.module:function.",
+)
+provider = option(
+    "--provider",
+    type=click.Choice(PROVIDERS),
+    default="auto",
+    show_default=True,
+    help="Where models run; cuda is proven, or exits 4.",
+)
+samples = option(
+    "--samples",
+    type=POSITIVE,
+    metavar="N",
+    help="Draw N samples of the data (default: all), or make N inputs up (default: 8).",
+)
+seed = option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all randomness."
+)
+rtol = option(
+    "--rtol", type=NOT_NEGATIVE, help="Relative tolerance of exact merges (default: from the fan-in)."
+)
+atol = option(
+    "--atol", type=NOT_NEGATIVE, help="Absolute tolerance of exact merges (default: from the fan-in)."
+)
+max_drop = option(
+    "--max-drop",
+    type=NOT_NEGATIVE,
+    metavar="P",
+    help="Fail if accuracy falls by more percentage points (needs labels).",
+)
+min_agreement = option(
+    "--min-agreement",
+    type=click.FloatRange(0, 100),
+    metavar="P",
+    help="Fail if top-1 agreement is below this percentage.",
+)
+include = option(
+    "--include", multiple=True, metavar="GLOB", help="Only matching nodes or tensors (repeatable)."
+)
+exclude = option(
+    "--exclude", multiple=True, metavar="GLOB", help="Not matching nodes or tensors (repeatable)."
+)
+input_shape = option(
+    "--input-shape",
+    multiple=True,
+    metavar="NAME:DIMS",
+    help="Shape of a dynamic input, as x:1,3,224,224 (repeatable).",
+)
+allow_linked_data = option(
+    "--allow-linked-data", is_flag=True, help="Follow links to external data outside the model's folder."
+)
+running = many(samples, seed, provider, input_shape, allow_linked_data)
+judging = many(data, max_drop, min_agreement, rtol, atol)

@@ -1,0 +1,45 @@
+"""`onnxdup verify ORIGINAL REDUCED`: outputs side by side, and the ledger of exact merges derived again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from onnxdup.cli import options as opt
+from onnxdup.cli import values
+
+
+@click.command("verify")
+@click.argument("original")
+@click.argument("reduced")
+@opt.judging
+@opt.option(
+    "--ledger",
+    type=opt.PATH,
+    metavar="FILE",
+    help="Ledger of exact merges (default: REDUCED.ledger.json if it is there).",
+)
+@opt.many(opt.running, opt.common)
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    *,
+    original: str,
+    reduced: str,
+    input_shape: tuple[str, ...],
+    allow_linked_data: bool,
+    **choices: Any,
+) -> int:
+    """Compare two models, and derive the ledger of merges again."""
+    shapes = values.shapes(input_shape)
+    from onnxdup import api
+
+    console = opt.console_of(context)
+    before = api.load(original, allow_linked_data=allow_linked_data)
+    after = api.load(reduced, allow_linked_data=allow_linked_data)
+    console.say(f"comparing {reduced} with {original}")
+    found = api.verify(before, after, input_shapes=shapes, **choices)
+    console.artefact(found)
+    return 0 if found.status == "passed" else 1

@@ -1,0 +1,178 @@
+"""`build_report`: from a document to a `ModelReport`, one layer in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+import numpy as np
+
+from onnxdup.channels import ChannelGroup, Layer, Trace, constants, trace
+from onnxdup.evaluation import cost
+from onnxdup.graph import Document
+from onnxdup.report import schema
+from onnxdup.report.measure import at_tau, measure
+from onnxdup.report.runs import TOOL, identity
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Advance(Protocol):
+    """Progress callback: `done` of `total` steps, the present one called `what`."""
+
+    def __call__(self, done: int, total: int, what: str) -> None: ...
+
+
+def build_report(
+    document: Document,
+    taus: Sequence[float],
+    *,
+    spectra: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    input_shapes: Shapes | None = None,
+    progress: Advance | None = None,
+) -> schema.ModelReport:
+    """Duplicates of every layer at each of `taus`, and the reasons of frozen groups.
+
+    `include` and `exclude` are globs on node and tensor names. Holds one layer's filters in memory at a time.
+    """
+    traced = trace(document, input_shapes=input_shapes)
+    groups = {g.name: g for g in traced.groups}
+    constant = {g.name: _constant(traced, g) for g in traced.groups}
+    chosen = [x for x in traced.layers if wanted((x.node, x.tensor), include, exclude)]
+    layers = []
+    for done, layer in enumerate(chosen):
+        if progress:
+            progress(done, len(chosen), layer.node)
+        layers.append(_layer(layer, [groups[n] for n in layer.groups], constant, taus, spectra))
+    if progress:
+        progress(len(chosen), len(chosen), "")
+    return schema.ModelReport(
+        model=identity(document),
+        totals=_totals(document, traced.groups, layers, taus),
+        layers=tuple(layers),
+        groups=tuple(map(_group, traced.groups)),
+        obstacles=obstacles(traced),
+    )
+
+
+def combine(models: Sequence[schema.ModelReport], failures: Sequence[schema.Failure] = ()) -> schema.Report:
+    """The document of `onnxdup report` for several models."""
+    return schema.Report("onnxdup/report", schema.SCHEMA_VERSION, TOOL, tuple(models), tuple(failures))
+
+
+def wanted(names: Sequence[str], include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether globs choose something with these names: any include (if given) and no exclude."""
+
+    def matches(globs: Sequence[str]) -> bool:
+        return any(fnmatchcase(name, glob) for name in names for glob in globs)
+
+    return (not include or matches(include)) and not matches(exclude)
+
+
+def obstacles(traced: Trace) -> tuple[schema.Obstacle, ...]:
+    """Reasons that freeze groups, with how many groups and channels each holds, largest first."""
+    found: dict[str, schema.Obstacle] = {}
+    for group in traced.groups:
+        if group.frozen:
+            old = found.get(group.frozen.reason)
+            node = old.node if old else group.frozen.node
+            groups, filters = (old.groups, old.filters) if old else (0, 0)
+            found[group.frozen.reason] = schema.Obstacle(
+                group.frozen.reason, groups + 1, filters + group.size, node
+            )
+    return tuple(sorted(found.values(), key=lambda o: (-o.filters, o.reason)))
+
+
+def _layer(
+    layer: Layer,
+    groups: Sequence[ChannelGroup],
+    constant: Mapping[str, int],
+    taus: Sequence[float],
+    spectra: bool,
+) -> schema.LayerReport:
+    frozen = _frozen(groups)
+    found = measure(
+        layer.rows(),
+        taus,
+        blocks=layer.block_ids() if layer.blocks > 1 else None,
+        spectra=spectra,
+        movable=frozen is None,
+    )
+    return schema.LayerReport(
+        node=layer.node,
+        op=layer.op_type,
+        tensor=layer.tensor,
+        shape=tuple(layer.shape),
+        filters=layer.filters,
+        fan_in=layer.fan_in,
+        dead=found.dead,
+        constant=sum(constant[g.name] for g in groups),
+        groups=tuple(g.name for g in groups),
+        symmetry=", ".join(dict.fromkeys(g.symmetry.label for g in groups)),
+        frozen=frozen,
+        norms=found.norms,
+        cosines=found.cosines,
+        spectrum=found.spectrum,
+        note=found.note,
+        taus=found.taus,
+    )
+
+
+def _frozen(groups: Sequence[ChannelGroup]) -> schema.Freeze | None:
+    """Why none of a layer's filters can be merged; None where some can."""
+    if not groups:
+        return schema.Freeze("its filters make no channels that could be followed", "")
+    reasons = [g.frozen for g in groups]
+    first = reasons[0]
+    return schema.Freeze(first.reason, first.node) if first and all(reasons) else None
+
+
+def _constant(traced: Trace, group: ChannelGroup) -> int:
+    """Channels of a group whose value depends on no input, at every reader; 0 where it is frozen."""
+    if group.frozen or not group.sinks:
+        return 0
+    values = np.stack(constants(traced.reader(group)))
+    return int((~np.isnan(values)).all(axis=0).sum())
+
+
+def _group(group: ChannelGroup) -> schema.GroupReport:
+    return schema.GroupReport(
+        name=group.name,
+        channels=group.size,
+        symmetry=group.symmetry.label,
+        producers=tuple(b.key for b in group.producers),
+        consumers=tuple(b.key for b in group.consumers),
+        frozen=schema.Freeze(group.frozen.reason, group.frozen.node) if group.frozen else None,
+    )
+
+
+def _totals(
+    document: Document,
+    groups: Sequence[ChannelGroup],
+    layers: Sequence[schema.LayerReport],
+    taus: Sequence[float],
+) -> schema.Totals:
+    return schema.Totals(
+        layers=len(layers),
+        filters=sum(x.filters for x in layers),
+        dead=sum(x.dead for x in layers),
+        constant=sum(x.constant for x in layers),
+        parameters=cost(document).parameters,
+        groups=len(groups),
+        frozen_groups=sum(g.frozen is not None for g in groups),
+        taus=tuple(_sum([x.taus[k] for x in layers], tau) for k, tau in enumerate(taus)),
+    )
+
+
+def _sum(parts: Sequence[schema.AtTau], tau: float) -> schema.AtTau:
+    filters = sum(p.filters for p in parts)
+    return at_tau(
+        tau,
+        filters,
+        sum(p.components for p in parts),
+        sum(p.clusters for p in parts),
+        sum(p.removable for p in parts),
+    )

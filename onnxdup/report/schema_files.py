@@ -1,0 +1,36 @@
+"""The JSON Schema files shipped in the wheel, generated from the dataclasses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from onnxdup.report.codec import json_schema
+from onnxdup.report.schema import DOCUMENTS, SCHEMA_VERSION
+
+FOLDER = Path(__file__).parent / "schemas"
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """File name → JSON Schema, one per document."""
+    return {f"{name.partition('/')[2]}.json": _schema(name) for name in DOCUMENTS}
+
+
+def text(schema: dict[str, Any]) -> str:
+    """Content of a schema file."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def write(folder: Path = FOLDER) -> None:
+    """Writes every schema file into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, schema in schemas().items():
+        (folder / name).write_text(text(schema), encoding="utf-8")
+
+
+def _schema(name: str) -> dict[str, Any]:
+    major = SCHEMA_VERSION.partition(".")[0]
+    return json_schema(
+        DOCUMENTS[name], title=f"{name} {SCHEMA_VERSION}", identifier=f"urn:{name.replace('/', ':')}:{major}"
+    )
