@@ -1,0 +1,215 @@
+"""What happens to the channels of one group on their way: relations of pairs, constants, effective rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxdup.channels.groups import ChannelGroup, Partition
+from onnxdup.channels.relation import EXACT_ULP, Array, Index, Mask, Relation, fit, mantissa_bits
+from onnxdup.channels.tracer import Sink, Source
+from onnxdup.channels.transfer import Affine, Parameter, PerChannel, Same, Sum
+
+
+class Reader:
+    """Parameters of a group's channels, in the order of the channels, read once."""
+
+    def __init__(self, group: ChannelGroup, partition: Partition) -> None:
+        """Nothing is read before it is asked for."""
+        self.group, self.partition = group, partition
+        self._cache: dict[int, tuple[PerChannel, Array]] = {}
+
+    def of(self, parameter: Parameter) -> Array:
+        """(channels, m) in float64; a scalar is (channels, 1)."""
+        if not isinstance(parameter, PerChannel):
+            return np.full((self.group.size, 1), float(parameter))
+        held = self._cache.get(id(parameter))
+        if held is None:
+            held = (parameter, self.stored(parameter).astype(np.float64))
+            self._cache[id(parameter)] = held
+        return held[1]
+
+    def stored(self, parameter: PerChannel) -> npt.NDArray[np.generic]:
+        """(channels, copies · m) in the stored type."""
+        index = self.partition.positions(parameter.ids, self.group.number)
+        if index is None:
+            raise ValueError(f"{self.group.name}: unequal numbers of entries")
+        values = parameter.values()
+        if index.shape[1] == 1 and len(values) == len(index) and (index[:, 0] == np.arange(len(index))).all():
+            return values
+        return values[index].reshape(self.group.size, -1)
+
+
+@dataclass
+class Pairs:
+    """A group's reader for the pairs (i, j), in the form that transfers ask for."""
+
+    reader: Reader
+    i: Index
+    j: Index
+    ulps: float = EXACT_ULP
+
+    def of(self, parameter: Parameter) -> Array:
+        """See `Reader.of`."""
+        return self.reader.of(parameter)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The relation of each pair at each sink, and the largest residual of the rows it started from."""
+
+    at: tuple[Relation, ...]
+    ok: Mask
+    residual: Array
+
+
+def relations(reader: Reader, i: Index, j: Index, ulps: float = EXACT_ULP) -> Outcome:
+    """Push h_j = a h_i + kappa from the rows to every sink; `ok` where it arrives at all of them exactly.
+
+    At a sink that cannot absorb a shift kappa must be 0; where the group is read without a weight a must be 1 too.
+    """
+    group, pairs = reader.group, Pairs(reader, i, j, ulps)
+    state: dict[str, Relation] = {}
+    residual = np.zeros(len(i))
+    for item in _in_order(group):
+        if isinstance(item, Source):
+            f = fit(reader.stored(item.rows), i, j, ulps)
+            rtol = max(ulps, 1.0) * 2.0 ** -mantissa_bits(item.use.constant.read().dtype)
+            noise = f.allowed * abs(item.gain)
+            state[item.output] = Relation(f.a, np.zeros_like(f.a), noise, f.exact, rtol)
+            residual = np.maximum(residual, f.residual)
+        else:
+            state[item.output] = item.transfer.relate([state.get(x) for x in item.inputs], pairs)
+    at = tuple(_at_sink(sink, state) for sink in group.sinks)
+    ok = np.ones(len(i), bool)
+    for relation in at:
+        ok &= relation.ok
+    for relation in state.values():
+        ok &= relation.ok
+    return Outcome(at, ok, residual)
+
+
+def _at_sink(sink: Sink, state: dict[str, Relation]) -> Relation:
+    r = state[sink.input]
+    if sink.use is None:
+        return r.where(r.is_one & r.no_shift)
+    return r if sink.shift else r.where(r.no_shift)
+
+
+def _in_order(group: ChannelGroup) -> list[Source | object]:
+    items = [(s.node.index, 0, k, s) for k, s in enumerate(group.sources)]
+    steps = [(s.node.index, 1, k, s) for k, s in enumerate(group.steps)]
+    return [item[3] for item in sorted([*items, *steps], key=lambda e: e[:3])]
+
+
+def constants(reader: Reader) -> list[Array]:
+    """Value of each channel at each sink where it does not depend on the model's inputs, else NaN: arrays (channels,)."""
+    group = reader.group
+    none = np.zeros(0, np.int64)
+    pairs = Pairs(reader, none, none)
+    state: dict[str, Array] = {}
+    for item in _in_order(group):
+        if isinstance(item, Source):
+            zero = (reader.stored(item.rows) == 0).all(1)
+            state[item.output] = np.where(zero, 0.0, np.nan)
+        else:
+            known = [state.get(x) for x in item.inputs]
+            with np.errstate(all="ignore"):
+                state[item.output] = item.transfer.constant(known, pairs)
+    return [state[s.input] for s in group.sinks]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Effective rows at the first non-linearity: pre-activation = Σ_p gain_p (rows_p · x_p) + shift.
+
+    `gain` is (channels, m) per source, `shift` (channels, m); `slot` is where the shift can be edited, with the
+    factor from the stored value to the shift at the block.
+    """
+
+    sources: tuple[tuple[Source, Array], ...]
+    shift: Array
+    slot: Affine | None = None
+    slot_gain: Array | None = None
+
+    def rows(self, reader: Reader) -> npt.NDArray[np.float64]:
+        """[gain·w ; shift] per channel: (channels, d + m)."""
+        parts = []
+        for source, gain in self.sources:
+            w = reader.stored(source.rows).astype(np.float64) * source.gain
+            parts.append((w.reshape(len(w), gain.shape[1], -1) * gain[:, :, None]).reshape(len(w), -1))
+        return np.concatenate([*parts, self.shift], 1)
+
+
+@dataclass
+class _Form:
+    sources: list[tuple[Source, Array]] = field(default_factory=list)
+    shift: Array = field(default_factory=lambda: np.zeros((0, 1)))
+    slot: Affine | None = None
+    slot_gain: Array | None = None
+
+    def block(self) -> Block:
+        return Block(tuple(self.sources), self.shift, self.slot, self.slot_gain)
+
+
+def blocks(reader: Reader) -> list[Block]:
+    """The effective rows of a group: one block wherever a linear form meets something that is not affine."""
+    group = reader.group
+    forms: dict[str, _Form] = {}
+    done: dict[int, _Form] = {}
+
+    def close(form: _Form) -> None:
+        done.setdefault(id(form), form)
+
+    for item in _in_order(group):
+        if isinstance(item, Source):
+            forms[item.output] = _Form([(item, np.ones((group.size, 1)))], np.zeros((group.size, 1)))
+            continue
+        known = [forms.get(x) for x in item.inputs]
+        new = _advance(item.transfer, known, reader)
+        if new is None:
+            for form in known:
+                if form is not None:
+                    close(form)
+            forms.pop(item.output, None)
+        else:
+            forms[item.output] = new
+    for sink in group.sinks:
+        if (form := forms.get(sink.input)) is not None:
+            close(form)
+    return [form.block() for form in done.values()]
+
+
+def _advance(transfer: object, known: list[_Form | None], reader: Reader) -> _Form | None:
+    if any(f is None for f in known):
+        return None
+    operands = [f for f in known if f is not None]
+    if isinstance(transfer, Same) and transfer.keeps_shift:
+        return operands[0]
+    if isinstance(transfer, Sum) and not transfer.outside and not any(f is operands[0] for f in operands[1:]):
+        return _added(operands, transfer.signs)
+    if isinstance(transfer, Affine):
+        return _scaled(operands[0], transfer, reader)
+    return None
+
+
+def _added(operands: list[_Form], signs: tuple[float, ...]) -> _Form:
+    out = _Form(shift=np.zeros((1, 1)))
+    for sign, form in zip(signs, operands, strict=True):
+        out.sources += [(s, sign * g) for s, g in form.sources]
+        out.shift = out.shift + sign * form.shift
+        if form.slot is not None and out.slot is None and form.slot_gain is not None:
+            out.slot, out.slot_gain = form.slot, sign * form.slot_gain
+    return out
+
+
+def _scaled(form: _Form, step: Affine, reader: Reader) -> _Form:
+    s, t = reader.of(step.scale), reader.of(step.shift)
+    out = _Form([(source, gain * s) for source, gain in form.sources], form.shift * s + t, form.slot, form.slot_gain)
+    if step.shift_use is not None:
+        out.slot, out.slot_gain = step, np.full((reader.group.size, 1), step.shift_gain)
+    elif out.slot_gain is not None:
+        out.slot_gain = out.slot_gain * s
+    return out

@@ -1,0 +1,140 @@
+"""The relation between two channels, h_j = a h_i + kappa, and what "equal" means for stored floats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.float64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Index: TypeAlias = npt.NDArray[np.int64]
+
+EXACT_ULP = 4.0
+
+
+def ulp(magnitude: npt.ArrayLike, dtype: np.dtype) -> Array:  # type: ignore[type-arg]
+    """Distance between neighbouring floats of `dtype` at `magnitude` (float64 array of its shape)."""
+    x = np.abs(np.asarray(magnitude, np.float64))
+    bits = mantissa_bits(dtype)
+    tiny = np.finfo(np.float64).tiny
+    return np.where(x > 0, np.exp2(np.floor(np.log2(np.maximum(x, tiny))) - bits), 0.0)
+
+
+def mantissa_bits(dtype: np.dtype) -> int:  # type: ignore[type-arg]
+    """Stored mantissa bits of a float type; integers count as exact."""
+    if dtype.kind == "f":
+        return int(np.finfo(dtype).nmant)
+    if dtype.kind in "iub":
+        return 52
+    import ml_dtypes
+
+    return int(ml_dtypes.finfo(dtype).nmant)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """h_j = a h_i + kappa for m pairs (i, j) of channels, all arrays of shape (m,).
+
+    `noise` is the absolute error of kappa that rounding of the stored weights explains; `ok` is False where no
+    such relation is known. kappa within the noise is zero. Two scales are equal within `rtol` (4 ulp of the stored type).
+    """
+
+    a: Array
+    kappa: Array
+    noise: Array
+    ok: Mask
+    rtol: float = EXACT_ULP * 2.0**-23
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kappa", np.where(np.abs(self.kappa) <= self.noise, 0.0, self.kappa))
+
+    def where(self, condition: Mask) -> Relation:
+        """The same relation, lost where `condition` is False."""
+        return replace(self, ok=self.ok & condition)
+
+    def lost(self) -> Relation:
+        """No relation left."""
+        return replace(self, ok=np.zeros_like(self.ok))
+
+    def scaled(self, factor: npt.ArrayLike) -> Relation:
+        """h_j -> factor * h_j on the j side only."""
+        f = np.asarray(factor, np.float64)
+        return replace(self, a=self.a * f, kappa=self.kappa * f, noise=self.noise * np.abs(f))
+
+    @property
+    def is_one(self) -> Mask:
+        """a = 1 up to the rounding of stored weights."""
+        return close(self.a, 1.0, self.rtol)
+
+    @property
+    def is_minus_one(self) -> Mask:
+        """a = -1 up to the rounding of stored weights."""
+        return close(self.a, -1.0, self.rtol)
+
+    @property
+    def is_positive(self) -> Mask:
+        """a > 0."""
+        return self.a > 0
+
+    @property
+    def no_shift(self) -> Mask:
+        """kappa = 0 (already snapped to zero within its noise)."""
+        return self.kappa == 0
+
+
+def close(x: npt.ArrayLike, y: npt.ArrayLike, rtol: float) -> Mask:
+    """Scales equal up to the rounding of the weights they were fitted to."""
+    a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    return np.asarray(np.abs(a - b) <= rtol * np.maximum(np.abs(a), np.abs(b)), bool)
+
+
+def same_over_copies(values: Array, tolerance: Array) -> tuple[Array, Mask]:
+    """One value for all copies of a composite channel: (m, copies) -> (m,) and whether they agree."""
+    first = values[:, 0]
+    return first, np.asarray((np.abs(values - first[:, None]) <= tolerance).all(1), bool)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Least-squares scale of row j on row i for m pairs, arrays of shape (m,)."""
+
+    a: Array
+    residual: Array
+    allowed: Array
+    largest: Array
+
+    @property
+    def exact(self) -> Mask:
+        """Every entry of row j is within 4 ulp (of the largest entry, in the stored type) of a times row i."""
+        return np.asarray(self.residual <= self.allowed, bool)
+
+
+def fit(rows: npt.NDArray[np.generic], i: Index, j: Index, ulps: float = EXACT_ULP) -> Fit:
+    """Fit row j = a row i, with a = 1 or -1 where that is already exact.
+
+    `rows` is (channels, d) in the stored type. Pairs go in blocks, so that no more than about 100 MB is held.
+    """
+    step = max(1, (1 << 22) // max(rows.shape[1], 1))
+    parts = [_fit_block(rows, i[s : s + step], j[s : s + step], ulps) for s in range(0, len(i), step)]
+    if not parts:
+        empty = np.zeros(0)
+        return Fit(empty, empty, empty, empty)
+    return Fit(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _fit_block(rows: npt.NDArray[np.generic], i: Index, j: Index, ulps: float) -> tuple[Array, Array, Array, Array]:
+    u, v = rows[i].astype(np.float64), rows[j].astype(np.float64)
+    norm = np.einsum("md,md->m", u, u)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        a = np.where(norm > 0, np.einsum("md,md->m", u, v) / norm, 0.0)
+    largest = np.abs(v).max(1, initial=0.0)
+    allowed = ulps * ulp(largest, rows.dtype)
+    residual = np.abs(v - a[:, None] * u).max(1, initial=0.0)
+    for unit in (1.0, -1.0):
+        error = np.abs(v - unit * u).max(1, initial=0.0)
+        snap = (error <= allowed) & (np.abs(a - unit) < 0.5)
+        a, residual = np.where(snap, unit, a), np.where(snap, error, residual)
+    return a, residual, allowed, largest

@@ -1,0 +1,165 @@
+"""The entry point: a document in, its channel groups and layers out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from onnxdup.channels import sizes
+from onnxdup.channels.constants import Constants
+from onnxdup.channels.flow import Reader
+from onnxdup.channels.groups import ChannelGroup, Partition, build_groups
+from onnxdup.channels.ids import Shape
+from onnxdup.channels.layers import Layer, layers_of
+from onnxdup.channels.rules import RULES, key
+from onnxdup.channels.tracer import Decline, Tracer
+
+from onnxdup.errors import OnnxdupError
+from onnxdup.graph import Document, Node, Value
+from onnxdup.runtime import observed_shapes
+
+BATCH = 2
+LENGTHS = (64, 16, 224, 1)
+SHAPE_ONLY = frozenset({"Shape", "Size"})
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Channel groups, layers and concrete shapes of a document."""
+
+    document: Document
+    groups: tuple[ChannelGroup, ...]
+    layers: tuple[Layer, ...]
+    shapes: Mapping[str, Shape]
+    partition: Partition = field(repr=False)
+    tracer: Tracer = field(repr=False)
+
+    def group(self, name: str) -> ChannelGroup:
+        """The group of that name. KeyError where there is none."""
+        return next(g for g in self.groups if g.name == name)
+
+    def reader(self, group: ChannelGroup) -> Reader:
+        """Parameters of a group, channel by channel."""
+        return Reader(group, self.partition)
+
+
+def concrete_inputs(inputs: Sequence[Value], length: int = LENGTHS[0]) -> dict[str, Shape]:
+    """A stand-in length for every dimension that callers may choose: 2 for the first axis, `length` elsewhere."""
+    out = {}
+    for value in inputs:
+        if value.shape is not None:
+            out[value.name] = tuple(
+                d if isinstance(d, int) and d > 0 else (BATCH if k == 0 else length) for k, d in enumerate(value.shape)
+            )
+    return out
+
+
+def known_shapes(document: Document, input_shapes: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
+    """Fully known shapes after inference with concrete inputs."""
+    inputs = {**concrete_inputs(document.inputs), **(input_shapes or {})}
+    inferred = document.shapes(inputs)
+    return {name: tuple(s) for name, s in inferred.items() if all(isinstance(d, int) for d in s)}  # type: ignore[misc]
+
+
+def trace(
+    document: Document,
+    *,
+    input_shapes: Mapping[str, Shape] | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+) -> Trace:
+    """Follow every channel of a model.
+
+    `input_shapes` fixes dynamic inputs, `shapes` are shapes observed by running the model, where inference fails.
+    Operators without a rule freeze their channels; nothing is ever assumed.
+    """
+    concrete = {**known_shapes(document, input_shapes), **(shapes or {})}
+    t = _walk(document, concrete)
+    if shapes is None and any("is not known" in why for _, why in t.declined):
+        if observed := _observe(document, input_shapes):
+            t = _walk(document, observed)
+    for value in document.outputs:
+        if t.carries(value.name):
+            t.freeze(t.ids(value.name), f"{value.name} is an output of the model", document.producer_of(value.name))
+    sizes.outputs(t)
+    groups, partition = build_groups(t)
+    return Trace(document, groups, layers_of(t, partition, groups), t.shapes, partition, t)
+
+
+def _walk(document: Document, shapes: Mapping[str, Shape]) -> Tracer:
+    t = Tracer(document, shapes, Constants(document, shapes), document.shapes())
+    for node in in_order(document):
+        sizes.follow(t, node)
+        _visit(t, node)
+    return t
+
+
+def _observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dict[str, Shape]:
+    """Shapes seen by running the model once on zeros, for graphs that inference cannot follow; {} where it will not run."""
+    for length in LENGTHS:
+        chosen = {**concrete_inputs(document.inputs, length), **(input_shapes or {})}
+        if any(v.dtype is None or v.name not in chosen for v in document.inputs):
+            return {}
+        feeds = {v.name: np.zeros(chosen[v.name], v.dtype) for v in document.inputs}
+        try:
+            return observed_shapes(document, feeds)
+        except OnnxdupError:
+            continue
+    return {}
+
+
+def in_order(document: Document) -> list[Node]:
+    """Nodes in dependency order; a stable sort that leaves sorted graphs as they are."""
+    ready, waiting, out = set(), list(document.nodes), []
+    made = {o for n in document.nodes for o in n.outputs if o}
+    while waiting:
+        rest = []
+        for node in waiting:
+            if all(x in ready or x not in made for x in (*node.inputs, *node.captured)):
+                out.append(node)
+                ready.update(node.outputs)
+            else:
+                rest.append(node)
+        if len(rest) == len(waiting):
+            return out + rest
+        waiting = rest
+    return out
+
+
+def _visit(t: Tracer, node: Node) -> None:
+    for name in node.captured:
+        t.freeze(t.ids(name), f"{name} is read inside a subgraph", node)
+    operator = RULES.get(key(node))
+    if operator is None:
+        return _stop(t, node, f"no rule for {key(node)}")
+    if t.constants.get(node.outputs[0]) is not None if node.outputs else False:
+        return None
+    before = len(t.frozen)
+    try:
+        operator.rule(t, node)
+    except Decline as why:
+        return _stop(t, node, str(why))
+    return _unfollowed(t, node, before)
+
+
+def _stop(t: Tracer, node: Node, reason: str) -> None:
+    t.declined.append((node, reason))
+    for name in node.inputs:
+        if name:
+            t.freeze(t.ids(name), reason, node)
+    for name in node.outputs:
+        if t.carries(name):
+            t.freeze(t.ids(name), reason, node)
+        t.values.pop(name, None)
+
+
+def _unfollowed(t: Tracer, node: Node, before: int) -> None:
+    """A rule that neither passes, reads nor freezes an input would lose it: freeze it then."""
+    if key(node) in SHAPE_ONLY or len(t.frozen) > before:
+        return
+    followed = {x for s in t.steps[-4:] if s.node is node for x in s.inputs}
+    followed |= {s.input for s in t.sinks[-2:] if s.node is node}
+    for name in node.inputs:
+        if t.carries(name) and name not in followed:
+            t.freeze(t.ids(name), f"{node.op_type} is not followed here", node)

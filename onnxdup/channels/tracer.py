@@ -1,0 +1,246 @@
+"""The walk over a graph that gives every activation its channel ids, and the verbs that rules speak.
+
+`unite` same channel · `tie` kept or dropped as one · `bind` this parameter axis is indexed by these channels ·
+`freeze` these channels must stay · `step` what the operator does to the relation of two channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from onnxdup.channels.constants import Constant, Constants
+from onnxdup.channels.ids import Ids, Shape, along, compact, no_channel, to_rank, varying
+from onnxdup.channels.transfer import Parameter, PerChannel, Transfer
+from onnxdup.graph import Document, Node
+
+
+class Role(Enum):
+    """What a parameter axis is to the channels that index it."""
+
+    PRODUCER = "producer"
+    CARRIER = "carrier"
+    CONSUMER = "consumer"
+
+
+class Decline(Exception):
+    """A rule's way to say: these channels stay as they are, because …"""
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """Why channels must stay, and the node that says so."""
+
+    reason: str
+    node: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} (node {self.node})" if self.node else self.reason
+
+
+@dataclass(frozen=True)
+class Use:
+    """One parameter axis indexed by channel ids, as read by `node` at input `slot`."""
+
+    constant: Constant
+    axis: int
+    ids: Ids
+    role: Role
+    node: Node
+    slot: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What `node` does to relations, from activations `inputs` to activation `output`."""
+
+    node: Node
+    inputs: tuple[str, ...]
+    output: str
+    transfer: Transfer
+
+
+@dataclass(frozen=True)
+class Source:
+    """A weight whose rows make the channels of `output`; `rows` are the paper's filters, bias excluded."""
+
+    node: Node
+    output: str
+    rows: PerChannel
+    gain: float
+    use: Use
+    blocks: int = 1
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A weight that reads the channels of `input` linearly, so that it can absorb a·h + kappa.
+
+    `out_axis` of the weight indexes its outputs; `shift` is False where kappa cannot be absorbed exactly (zero
+    padding, no bias possible). `use` is None for a reader that absorbs nothing: copies only.
+    """
+
+    node: Node
+    input: str
+    ids: Ids
+    use: Use | None
+    out_axis: int = 0
+    gain: float = 1.0
+    shift: bool = True
+
+
+@dataclass
+class Tracer:
+    """State of one walk. Rules receive it as `t`."""
+
+    document: Document
+    shapes: Mapping[str, Shape]
+    constants: Constants
+    declared: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    values: dict[str, Ids] = field(default_factory=dict)
+    count: int = 1
+    pairs: list[Ids] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    frozen: list[tuple[Ids, Freeze]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    sinks: list[Sink] = field(default_factory=list)
+    sizes: dict[str, list[Ids]] = field(default_factory=dict)
+    declined: list[tuple[Node, str]] = field(default_factory=list)
+
+    def ids(self, name: str) -> Ids:
+        """Ids of an activation; no channels where nothing is known."""
+        found = self.values.get(name)
+        return no_channel(len(self.shapes.get(name, ()))) if found is None else found
+
+    def shape(self, name: str) -> Shape:
+        """Concrete shape, or Decline."""
+        if name not in self.shapes:
+            raise Decline(f"the shape of {name} is not known")
+        return self.shapes[name]
+
+    def static(self, name: str) -> tuple[int | None, ...] | None:
+        """Shape with None for dimensions that callers may choose."""
+        return self.declared.get(name)
+
+    def carries(self, name: str) -> bool:
+        """Does the activation hold any channel?"""
+        return bool(name) and bool(self.ids(name).any())
+
+    def fresh(self, n: int) -> Ids:
+        """`n` new channels."""
+        ids = np.arange(self.count, self.count + n)
+        self.count += n
+        return ids
+
+    def unite(self, a: Ids, b: Ids) -> None:
+        """Element by element the same channel; where one of the two has none, the other is frozen by the caller."""
+        pairs = np.stack([np.ravel(x) for x in np.broadcast_arrays(a, b)], 1)
+        pairs = pairs[(pairs > 0).all(1) & (pairs[:, 0] != pairs[:, 1])]
+        if len(pairs):
+            self.pairs.append(np.unique(pairs, axis=0))
+
+    def tie(self, ids: Ids, axis: int) -> Ids:
+        """Channels that differ only along `axis` become one; returns the ids with that axis compact."""
+        first = ids.take([0], axis)
+        self.unite(np.broadcast_to(first, ids.shape), ids)
+        return first
+
+    def vector(self, name: str, axis: int, length: int | None = None) -> Ids:
+        """Ids along one axis of an activation, at its true length; other axes are united.
+
+        `length` is what the operator's weight says, for activations of unknown shape.
+        """
+        if length is not None and name not in self.shapes and not self.carries(name):
+            return np.zeros(length, np.int64)
+        ids, shape = self.ids(name), self.shape(name)
+        axis %= len(shape)
+        flat = np.moveaxis(ids, axis, 0).reshape(ids.shape[axis], -1)
+        for column in range(1, flat.shape[1]):
+            self.unite(flat[:, 0], flat[:, column])
+        if flat.shape[1] > 1 and ((flat == 0).any(1) != (flat == 0).all(1)).any():
+            self.freeze(ids, "its channels are mixed with values of another origin", None)
+        return np.broadcast_to(flat[:, 0], (shape[axis],)) if ids.shape[axis] == 1 else flat[:, 0]
+
+    def freeze(self, ids: Ids, reason: str, node: Node | None) -> None:
+        """These channels must stay."""
+        found = np.unique(ids)
+        if found.any():
+            self.frozen.append((found[found > 0], Freeze(reason, node.name if node else "")))
+
+    def bind(self, constant: Constant, axis: int, ids: Ids, role: Role, node: Node, slot: int) -> Use:
+        """Axis `axis` of a parameter is indexed by `ids`."""
+        axis %= len(constant.shape)
+        if constant.shape[axis] != len(ids):
+            raise Decline(f"{constant.name} has {constant.shape[axis]} entries for {len(ids)} channels")
+        use = Use(constant, axis, np.asarray(ids), role, node, slot)
+        if constant.problem:
+            self.freeze(use.ids, f"{constant.name} cannot be edited: {constant.problem}", node)
+        self.uses.append(use)
+        return use
+
+    def step(self, node: Node, inputs: Sequence[str], transfer: Transfer, output: str | None = None) -> None:
+        """Record what the node does to relations."""
+        self.steps.append(Step(node, tuple(inputs), output or node.outputs[0], transfer))
+
+    def constant(self, node: Node, slot: int) -> Constant | None:
+        """The constant at an input of the node, if it is one."""
+        return self.constants.get(node.inputs[slot]) if slot < len(node.inputs) and node.inputs[slot] else None
+
+    def need(self, node: Node, slot: int, what: str) -> Constant:
+        """The constant at an input of the node, or Decline."""
+        found = self.constant(node, slot)
+        if found is None:
+            raise Decline(f"{node.op_type} with a computed {what}")
+        return found
+
+    def scalar(self, node: Node, slot: int, default: float | None) -> float | None:
+        """A scalar constant input; `default` where the input is omitted; None where it is computed or a vector."""
+        if slot >= len(node.inputs) or not node.inputs[slot]:
+            return default
+        return self.constants.scalar(node.inputs[slot])
+
+    def parameter(self, node: Node, slot: int, rank: int, input_name: str, role: Role = Role.CARRIER) -> tuple[Parameter, Ids | None]:
+        """A constant operand broadcast against the activation `input_name`, per channel where it varies over channels.
+
+        Binds it. Returns the parameter and, where it has entries per channel, the ids that index it.
+        """
+        constant = self.need(node, slot, "operand")
+        if int(np.prod(constant.shape)) == 1:
+            return float(np.asarray(constant.read(), np.float64).reshape(())), None
+        ids = to_rank(self.ids(input_name), rank)
+        axes = varying(ids)
+        if not axes:
+            axis = next((k for k in range(rank) if self.shape(input_name)[k - rank] > 1 and ids.any()), None)
+            if axis is not None or ids.any():
+                raise Decline(f"{node.op_type} with a constant over a single channel")
+            return 1.0, None
+        if len(axes) > 1:
+            raise Decline(f"{node.op_type} with a constant over channels on two axes")
+        own = axes[0] - (rank - len(constant.shape))
+        if own < 0 or constant.shape[own] == 1:
+            return PerChannel(self.vector(input_name, axes[0]), lambda: _repeated(constant, ids.shape[axes[0]])), None
+        vector = self.vector(input_name, axes[0])
+        self.bind(constant, own, vector, role, node, slot)
+        return PerChannel(vector, lambda: moved(constant, own)), vector
+
+    def place(self, name: str, ids: Ids) -> None:
+        """Give an activation its ids."""
+        self.values[name] = compact(ids) if ids.any() else no_channel(ids.ndim)
+
+    def lay(self, vector: Ids, axis: int, rank: int) -> Ids:
+        """A vector of ids along one axis."""
+        return along(np.asarray(vector), axis, rank)
+
+
+def moved(constant: Constant, axis: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    """Content with `axis` first and the rest flattened: (length, m)."""
+    array = constant.read()
+    return np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
+
+
+def _repeated(constant: Constant, length: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    return np.broadcast_to(constant.read().reshape(1, -1), (length, int(np.prod(constant.shape))))
