@@ -6,8 +6,9 @@ comes back byte for byte.
 """
 
 from onnxdup.graph.checks import check
-from onnxdup.graph.document import Document, Node, Opaque, Value
+from onnxdup.graph.document import Document, Node
 from onnxdup.graph.payloads import Lazy
+from onnxdup.graph.protos import Opaque, Value
 from onnxdup.graph.sources import load
 from onnxdup.graph.text import parse
 from onnxdup.graph.weights import TensorInfo, WeightStore

@@ -7,39 +7,30 @@ and comes back as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 from onnxdup.graph.external import DataFiles, is_external
 from onnxdup.graph.payloads import Payload
-from onnxdup.graph.tensors import decode, dtype_of, stored_array
+from onnxdup.graph.protos import (
+    Value,
+    attribute_value,
+    captured_names,
+    known_sizes,
+    plain_domain,
+    read_value,
+)
+from onnxdup.graph.protos import subgraphs as subgraphs
+from onnxdup.graph.tensors import decode, stored_array
 from onnxdup.graph.weights import WeightStore, is_constant
 
 if TYPE_CHECKING:
     from onnxdup.graph.edit import Editor
-
-
-@dataclass(frozen=True, slots=True)
-class Opaque:
-    """An attribute that is carried through and not interpreted (a graph, a type, a sparse tensor, ...)."""
-
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A graph input, graph output or intermediate value. `shape` None: rank unknown; a str is a symbol."""
-
-    name: str
-    dtype: np.dtype[np.generic] | None
-    shape: tuple[int | str | None, ...] | None
-    kind: str  # 'tensor', 'sequence', 'map', 'optional', 'sparse' or 'opaque'
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +99,7 @@ class Document:
         self.origin: Path | None = source.path  # the file it was read from, also after edits
         self.ir_version: int = model.ir_version
         self.producer: str = f"{model.producer_name} {model.producer_version}".strip()
-        self.opsets: Mapping[str, int] = {_domain(o.domain): o.version for o in model.opset_import}
+        self.opsets: Mapping[str, int] = {plain_domain(o.domain): o.version for o in model.opset_import}
         self.metadata: Mapping[str, str] = {p.key: p.value for p in model.metadata_props}
         self.functions: tuple[str, ...] = tuple(f.name for f in model.functions)
         self.weights = WeightStore(model, payloads, files)
@@ -145,7 +136,7 @@ class Document:
 
     def opset(self, domain: str = "") -> int:
         """Version of an operator set, 0 when the model does not import it."""
-        return self.opsets.get(_domain(domain), 0)
+        return self.opsets.get(plain_domain(domain), 0)
 
     def producer_of(self, value: str) -> Node | None:
         """The node that computes a value; None for graph inputs and initializers."""
@@ -169,7 +160,7 @@ class Document:
         Unknown and symbolic dimensions are None; values of unknown rank are left out.
         """
         known = self.values(inputs).values()
-        return {v.name: _numbers(v.shape) for v in known if v.shape is not None and v.kind == "tensor"}
+        return {v.name: known_sizes(v.shape) for v in known if v.shape is not None and v.kind == "tensor"}
 
     def sha256(self) -> str:
         """Hash of the file, continued over its external data files in the order of their names.
@@ -235,7 +226,7 @@ class Document:
         return Node(
             index=index,
             op_type=node.op_type,
-            domain=_domain(node.domain),
+            domain=plain_domain(node.domain),
             name=node.name or f"{node.op_type}_{index}",
             inputs=tuple(node.input),
             outputs=tuple(node.output),
@@ -247,78 +238,3 @@ class Document:
         if is_external(tensor):
             return decode(self._files.payload(tensor).read(), tensor.data_type, tuple(tensor.dims))
         return stored_array(tensor)
-
-
-def attribute_value(attribute: AttributeProto) -> Any:
-    """Python value of an attribute of a plain type; `Opaque` for the others."""
-    kind = "reference" if attribute.ref_attr_name else AttributeProto.AttributeType.Name(attribute.type)
-    match kind:
-        case "FLOAT":
-            return attribute.f
-        case "INT":
-            return attribute.i
-        case "STRING":
-            return _text(attribute.s)
-        case "FLOATS":
-            return tuple(attribute.floats)
-        case "INTS":
-            return tuple(attribute.ints)
-        case "STRINGS":
-            return tuple(_text(s) for s in attribute.strings)
-    return Opaque(kind)
-
-
-def read_value(info: ValueInfoProto) -> Value:
-    """Name, type and shape out of a ValueInfoProto."""
-    kind = info.type.WhichOneof("value") or "tensor_type"
-    if kind in ("tensor_type", "sparse_tensor_type"):
-        tensor = getattr(info.type, kind)
-        shape = tuple(_dim(d) for d in tensor.shape.dim) if tensor.HasField("shape") else None
-        return Value(info.name, dtype_of(tensor.elem_type), shape, kind.removesuffix("_type").split("_")[0])
-    return Value(info.name, None, None, kind.removesuffix("_type"))
-
-
-def captured_names(node: NodeProto) -> tuple[str, ...]:
-    """Names that the subgraphs of a node read from outside, in order of first use."""
-    found: dict[str, None] = {}
-    for attribute in node.attribute:
-        for graph in subgraphs(attribute):
-            found.update(dict.fromkeys(_free_names(graph)))
-    return tuple(found)
-
-
-def subgraphs(attribute: AttributeProto) -> Iterable[GraphProto]:
-    """Graphs held by an attribute."""
-    return [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
-
-
-def _free_names(graph: GraphProto) -> Iterable[str]:
-    local = {v.name for v in graph.input} | {t.name for t in graph.initializer}
-    local |= {s.values.name for s in graph.sparse_initializer}
-    local.update(o for node in graph.node for o in node.output)
-    used: dict[str, None] = {}
-    for node in graph.node:
-        used.update(dict.fromkeys([*node.input, *captured_names(node)]))
-    used.update(dict.fromkeys(v.name for v in graph.output))
-    return [name for name in used if name and name not in local]
-
-
-def _dim(dim: Any) -> int | str | None:
-    if dim.HasField("dim_value"):
-        return int(dim.dim_value) if dim.dim_value >= 0 else None
-    return str(dim.dim_param) or None
-
-
-def _numbers(shape: tuple[int | str | None, ...]) -> tuple[int | None, ...]:
-    return tuple(d if isinstance(d, int) else None for d in shape)
-
-
-def _domain(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
-
-
-def _text(value: bytes) -> str | bytes:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value

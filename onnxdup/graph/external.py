@@ -48,6 +48,12 @@ def map_file(path: Path) -> bytes | mmap.mmap:
         os.close(descriptor)
 
 
+def stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is replaced (the first two) or written to (the others)."""
+    status = path.stat()
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 @dataclass
 class DataFiles:
     """The external data files of one model, each checked and mapped once."""
@@ -56,6 +62,7 @@ class DataFiles:
     allow_linked: bool = False
     base: Path | None = None  # directory that locations are relative to; the model's own when None
     paths: dict[str, Path] = field(default_factory=dict)
+    stamps: dict[Path, tuple[int, ...]] = field(default_factory=dict)
     buffers: dict[str, bytes | mmap.mmap] = field(default_factory=dict)
 
     def payload(self, tensor: TensorProto) -> Stored:
@@ -96,7 +103,7 @@ class DataFiles:
         if location not in self.buffers:
             path = self._resolve(location, name)
             self.buffers[location] = map_file(path)
-            self.paths[location] = path
+            self.paths[location], self.stamps[path] = path, stamp(path)
         return self.buffers[location]
 
     def _resolve(self, location: str, name: str) -> Path:

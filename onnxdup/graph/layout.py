@@ -17,7 +17,7 @@ from onnxdup.errors import UsageError
 from onnxdup.graph.external import external_tensors, is_external
 from onnxdup.graph.payloads import Payload, Stored
 from onnxdup.graph.serial import PROTOBUF_LIMIT, Parts, parts, size
-from onnxdup.graph.tensors import encode, stored_array
+from onnxdup.graph.tensors import DATA_FIELDS, encode, stored_array
 from onnxdup.graph.weights import is_constant
 from onnxdup.graph.wire import THRESHOLD
 
@@ -25,15 +25,6 @@ if TYPE_CHECKING:
     from onnxdup.graph.document import Document
 
 External = Literal["auto", "always", "never"]
-DATA_FIELDS = (
-    "float_data",
-    "int32_data",
-    "string_data",
-    "int64_data",
-    "raw_data",
-    "double_data",
-    "uint64_data",
-)
 
 
 @dataclass

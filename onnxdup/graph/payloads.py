@@ -58,6 +58,10 @@ class Lazy:
     dtype: np.dtype[np.generic]
     compute: Callable[[], Array]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(d) for d in self.shape))
+        object.__setattr__(self, "dtype", np.dtype(self.dtype))
+
     @classmethod
     def of(cls, array: Array | Lazy, name: str, dtype: np.dtype[np.generic] | None = None) -> Lazy:
         """Wrap an array; with `dtype`, in the element type that the file uses."""
@@ -70,9 +74,9 @@ class Lazy:
     def evaluate(self, name: str) -> Array:
         """The array, read-only. Bug when it has another shape than announced."""
         array = np.asarray(self.compute())
-        if array.shape != tuple(self.shape):
-            raise Bug(f"computed shape {array.shape}, announced {tuple(self.shape)}", tensor=name)
-        return frozen(cast(array, np.dtype(self.dtype), name).view())
+        if array.shape != self.shape:
+            raise Bug(f"computed shape {array.shape}, announced {self.shape}", tensor=name)
+        return frozen(cast(array, self.dtype, name).view())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Fresh:
     @property
     def nbytes(self) -> int:
         """Packed size of the announced shape and type."""
-        return packed_size(data_type_of(np.dtype(self.lazy.dtype)), self.lazy.shape)
+        return packed_size(data_type_of(self.lazy.dtype), self.lazy.shape)
 
     def read(self) -> Buffer:
         """Evaluate and pack."""

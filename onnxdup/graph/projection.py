@@ -13,7 +13,7 @@ or `.values`.
 from __future__ import annotations
 
 import contextlib
-import sys
+import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,8 @@ import onnx_graphsurgeon as gs
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, defs, helper, numpy_helper
 
 from onnxdup.errors import UsageError
-from onnxdup.graph.document import Opaque, attribute_value
+from onnxdup.graph.order import copied, is_sorted, stable_sort
+from onnxdup.graph.protos import Opaque, attribute_value
 
 if TYPE_CHECKING:
     from onnxdup.graph.document import Document, Node
@@ -43,7 +44,7 @@ class Projection:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        with contextlib.redirect_stdout(sys.stderr):  # its logger prints
+        with contextlib.redirect_stdout(io.StringIO()):  # its logger prints
             self.graph: gs.Graph = gs.import_onnx(project(document))
         self._nodes = tuple(self.graph.nodes)
         self._index = {id(node): i for i, node in enumerate(self._nodes)}
@@ -74,17 +75,12 @@ class Projection:
         """Give an attribute a value; None removes it."""
         self._nodes[node.index].attrs[key] = value
 
-    def insert(
-        self,
-        node: Node,
-        made: gs.Node,
-        *,
-        after: bool,
-    ) -> None:
-        """Place a node directly before or after an original one."""
-        anchor = self._nodes[node.index]
+    def insert(self, node: Node, *, after: bool, **made: Any) -> gs.Node:
+        """Make a node directly before or after an original one; `made` are the arguments of `gs.Node`."""
+        anchor, new = self._nodes[node.index], gs.Node(**made)
         at = next(i for i, n in enumerate(self.graph.nodes) if n is anchor)
-        self.graph.nodes.insert(at + after, made)
+        self.graph.nodes.insert(at + after, new)
+        return new
 
     def remove(self, node: Node) -> None:
         """Take a node out, with its links."""
@@ -107,7 +103,7 @@ class Projection:
             _replace(made.inputs, old, raw)
             made.outputs[0] = old
             return str(old.name)
-        for reader in [n for n in self.graph.nodes if n is not made]:
+        for reader in [n for n in old.outputs if n is not made]:
             _replace(reader.inputs, old, made.outputs[0])
         return str(made.outputs[0].name)
 
@@ -126,7 +122,7 @@ class Projection:
         if not is_sorted(spliced) and is_sorted(originals):
             spliced = stable_sort(spliced)
         if [id(n) for n in spliced] != [id(n) for n in originals]:
-            copies = [_copy(n) for n in spliced]
+            copies = [copied(n) for n in spliced]
             del model.graph.node[:]
             model.graph.node.extend(copies)
 
@@ -241,46 +237,6 @@ def _is_plain(attribute: AttributeProto) -> bool:
     return not isinstance(value, tuple) or not any(isinstance(v, bytes) for v in value)
 
 
-def is_sorted(nodes: Sequence[NodeProto]) -> bool:
-    """Whether every node comes behind the nodes whose outputs it reads."""
-    pending = {o for n in nodes for o in n.output if o}
-    for node in nodes:
-        if any(name in pending for name in _reads(node)):
-            return False
-        pending.difference_update(node.output)
-    return True
-
-
-def stable_sort(nodes: Sequence[NodeProto]) -> list[NodeProto]:
-    """Topological order in which each node moves back no further than it must. UsageError for a cycle."""
-    producer = {o: i for i, n in enumerate(nodes) for o in n.output if o}
-    needs = [[producer[name] for name in _reads(n) if name in producer] for n in nodes]
-    order: list[NodeProto] = []
-    state = [0] * len(nodes)  # 0 new, 1 open, 2 placed
-    for root in range(len(nodes)):
-        stack = [root]
-        while stack:
-            i = stack[-1]
-            waiting = [j for j in needs[i] if state[j] != 2]
-            if state[i] == 0 and waiting:
-                state[i] = 1
-                stack += reversed(waiting)
-                if any(state[j] == 1 for j in waiting):
-                    raise UsageError("the edit makes the graph cyclic", node=nodes[i].name)
-                continue
-            stack.pop()
-            if state[i] != 2:
-                state[i] = 2
-                order.append(nodes[i])
-    return order
-
-
-def _reads(node: NodeProto) -> Iterable[str]:
-    from onnxdup.graph.document import captured_names
-
-    return (*node.input, *captured_names(node))
-
-
 def _names(tensors: Iterable[gs.Tensor]) -> list[str]:
     return [t.name for t in tensors]
 
@@ -293,9 +249,3 @@ def _replace(tensors: Any, old: gs.Tensor, new: gs.Tensor) -> None:
 
 def _same(a: Any, b: Any) -> bool:
     return a is b or (not isinstance(a, np.ndarray) and not isinstance(b, np.ndarray) and bool(a == b))
-
-
-def _copy(node: NodeProto) -> NodeProto:
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    return copy

@@ -13,9 +13,10 @@ from google.protobuf.message import Error as ProtobufError
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, shape_inference
 
 from onnxdup.errors import UsageError
-from onnxdup.graph.document import Value, read_value
 from onnxdup.graph.external import external_tensors
+from onnxdup.graph.order import copied, is_sorted, stable_sort
 from onnxdup.graph.payloads import Payload
+from onnxdup.graph.protos import Value, declare_shape, read_value
 from onnxdup.graph.weights import TensorInfo, is_constant
 from onnxdup.graph.wire import THRESHOLD
 
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
     from onnxdup.graph.document import Document
 
 _READABLE = 1 << 16  # bytes of an integer vector that inference may want to read
-_FAILURES = (RuntimeError, ValueError, TypeError, IndexError, KeyError, MemoryError, ProtobufError)
+_FAILURES = (
+    UsageError,
+    shape_inference.InferenceError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    ProtobufError,
+)
 
 
 def infer(document: Document, inputs: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Value]:
@@ -36,8 +47,7 @@ def infer(document: Document, inputs: Mapping[str, tuple[int, ...]] | None = Non
     model = light_model(document)
     if inputs:
         _override(document, model, inputs)
-    found = _infer(model) or _infer(without_declared_shapes(model)) or model
-    return _collect(document, found)
+    return _collect(document, _infer(model) or _infer(without_declared_shapes(model)) or model)
 
 
 def confirmed(document: Document) -> dict[str, Value]:
@@ -89,9 +99,7 @@ def _fill(tensor: TensorProto, payload: Payload | None) -> None:
 def _add_input(graph: GraphProto, name: str, tensor: TensorProto) -> None:
     value = graph.input.add(name=name).type.tensor_type
     value.elem_type = tensor.data_type
-    value.shape.SetInParent()
-    for size in tensor.dims:
-        value.shape.dim.add().dim_value = size
+    declare_shape(value.shape, tensor.dims)
 
 
 def _override(document: Document, model: ModelProto, inputs: Mapping[str, tuple[int, ...]]) -> None:
@@ -103,11 +111,7 @@ def _override(document: Document, model: ModelProto, inputs: Mapping[str, tuple[
             )
     for value in model.graph.input:
         if value.name in inputs:
-            shape = value.type.tensor_type.shape
-            del shape.dim[:]
-            shape.SetInParent()
-            for size in inputs[value.name]:
-                shape.dim.add().dim_value = size
+            declare_shape(value.type.tensor_type.shape, inputs[value.name])
     without_declared_shapes(model)
 
 
@@ -122,9 +126,18 @@ def without_declared_shapes(model: ModelProto) -> ModelProto:
 
 def _infer(model: ModelProto) -> ModelProto | None:
     try:
+        _sort(model)
         return shape_inference.infer_shapes(model, data_prop=True)
     except _FAILURES:  # an invalid or unknown construct: the caller falls back to less
         return None
+
+
+def _sort(model: ModelProto) -> None:
+    """Bring the nodes of an invalid file into topological order, since inference refuses any other."""
+    if not is_sorted(model.graph.node):
+        nodes = [copied(n) for n in stable_sort(model.graph.node)]
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
 
 
 def _collect(document: Document, model: ModelProto) -> dict[str, Value]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError, EncodeError
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper
 
 from onnxdup.errors import InputError, UsageError
 from onnxdup.graph import wire
 from onnxdup.graph.document import Document, Source
-from onnxdup.graph.external import DataFiles, external_tensors, map_file
+from onnxdup.graph.external import DataFiles, external_tensors, map_file, stamp
 from onnxdup.graph.payloads import Stored
 
 _FOREIGN = (
@@ -24,6 +26,8 @@ _FOREIGN = (
     (b"pk\x03\x04", "is a zip archive, not a model", "unpack it"),
     (b"\x1f\x8b", "is a gzip archive, not a model", "unpack it"),
 )
+_DAMAGED = "the file is damaged: download or export it again"
+_GRAPHSURGEON_IR = 10
 _TOP_FIELDS = {*range(1, 9), 14, 20, 25, 26}
 
 
@@ -64,12 +68,6 @@ def _from_path(path: Path, allow_linked: bool) -> Document:
     return _open(Source(data, path, stamp(path)), DataFiles(path, allow_linked))
 
 
-def stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file is replaced or written to."""
-    status = path.stat()
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
 def _refuse_foreign(data: bytes | mmap.mmap, path: Path) -> None:
     if not len(data):
         raise InputError("is empty", file=path, remedy="download or export it again")
@@ -99,9 +97,6 @@ def _open(source: Source, files: DataFiles) -> Document:
             raise _located(error, source.path) from None
         raise
     return document
-
-
-_DAMAGED = "the file is damaged: download or export it again"
 
 
 def _located(error: InputError, path: Path) -> InputError:
@@ -146,11 +141,33 @@ def _serialized(model: ModelProto) -> bytes:
 def _from_graphsurgeon(graph: Any) -> ModelProto:
     import onnx_graphsurgeon
 
-    try:
-        model: ModelProto = onnx_graphsurgeon.export_onnx(graph, do_type_check=False)
-    except (ValueError, TypeError, RuntimeError, AssertionError, AttributeError, UnboundLocalError) as error:
-        raise InputError(f"graphsurgeon cannot export this graph: {error}") from None
+    with _unchanged(graph):
+        try:
+            model: ModelProto = onnx_graphsurgeon.export_onnx(graph, do_type_check=False)
+        except (ValueError, TypeError, RuntimeError, AssertionError, AttributeError, NameError) as error:
+            raise InputError(f"graphsurgeon cannot export this graph: {error}") from None
+    if graph.ir_version is None:  # else the newest of all, which no runtime reads
+        model.ir_version = max(_GRAPHSURGEON_IR, helper.find_min_ir_version_for(list(model.opset_import)))
     return model
+
+
+@contextlib.contextmanager
+def _unchanged(graph: Any) -> Iterator[None]:
+    """Undo what an export changes in its source: added opset imports, names of tensors not yet read."""
+    owners = [graph, *graph.functions]
+    domains = [None if o.import_domains is None else list(o.import_domains) for o in owners]
+    held = [
+        getattr(getattr(t, "_values", None), "tensor", None) for o in owners for t in o.tensors().values()
+    ]
+    protos = [p for p in held if isinstance(p, TensorProto)]
+    names = [p.name for p in protos]
+    try:
+        yield
+    finally:
+        for owner, saved in zip(owners, domains, strict=True):
+            owner.import_domains = saved
+        for proto, name in zip(protos, names, strict=True):
+            proto.name = name
 
 
 def _from_ir(model: Any, allow_linked: bool) -> Document:

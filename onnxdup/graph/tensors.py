@@ -19,8 +19,18 @@ from onnxdup.errors import InputError, UsageError
 Array = NDArray[np.generic]
 Buffer = bytes | memoryview
 
+DATA_FIELDS = (
+    "float_data",
+    "int32_data",
+    "string_data",
+    "int64_data",
+    "raw_data",
+    "double_data",
+    "uint64_data",
+)
 _BITS = {"UINT4": 4, "INT4": 4, "FLOAT4E2M1": 4, "UINT2": 2, "INT2": 2, "FLOAT6E2M3": 6, "FLOAT6E3M2": 6}
 _TYPE_NAMES: dict[int, str] = {int(v): str(k) for k, v in TensorProto.DataType.items()}
+MAX_RANK = 32
 _COMPLEX = (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
 
 
@@ -68,6 +78,8 @@ def type_and_shape(
             tensor=tensor.name or "(unnamed)",
             remedy="update onnx, or repair the file",
         )
+    if len(shape) > MAX_RANK:
+        raise InputError(f"has {len(shape)} dimensions", tensor=tensor.name or "(unnamed)")
     if any(d < 0 for d in shape):
         raise InputError(f"has a negative dimension in {shape}", tensor=tensor.name or "(unnamed)")
     return dtype, shape

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from onnxdup.errors import InputError, UsageError
 from onnxdup.graph.document import Document
+from onnxdup.graph.external import stamp
 from onnxdup.graph.layout import External, Layout, inline_parts, plan
 from onnxdup.graph.payloads import Stored
 from onnxdup.graph.serial import Parts, stream
 from onnxdup.graph.serial import size as size_of
-from onnxdup.graph.sources import stamp
+from onnxdup.graph.sources import load
 
 
 def write(
@@ -164,17 +165,21 @@ def _sync_directory(directory: Path) -> None:
 
 
 def _own_data(target: Path) -> set[str]:
-    """The data file named after the target, if the model that is about to be replaced refers to it."""
+    """The data file named after the target, if the model that is about to be replaced uses it."""
     name = f"{target.name}.data"
     if not (target.is_file() and (target.parent / name).is_file()):
         return set()
-    with target.open("rb") as file:
-        return {name} if name.encode() in file.read(1 << 26) else set()
+    try:
+        return {name} & load(target)._files.paths.keys()
+    except InputError:
+        return set()
 
 
 def _refuse(document: Document, target: Path, in_place: bool) -> None:
     if target.is_dir():
         raise UsageError("is a directory", file=target, remedy="name the output file")
+    if target.exists() and not target.is_file():
+        raise UsageError("is not a regular file", file=target, remedy="name a file")
     if not target.parent.is_dir():
         raise UsageError("its directory does not exist", file=target, remedy=f"create {target.parent}")
     if _is_source(document, target) and not in_place:
@@ -206,9 +211,10 @@ def _same(a: Path, b: Path) -> bool:
 
 def _refuse_changed(document: Document) -> None:
     """InputError when the source was written to since it was opened (if replaced, the old one is mapped)."""
-    source = document._source
-    if source.path is None or source.stamp is None or not source.path.exists():
-        return
-    now = stamp(source.path)
-    if now[:2] == source.stamp[:2] and now != source.stamp:
-        raise InputError("was changed on disk while it was open", file=source.path, remedy="run again")
+    stamps = dict(document._files.stamps)
+    if document._source.path is not None and document._source.stamp is not None:
+        stamps[document._source.path] = document._source.stamp
+    for path, then in stamps.items():
+        now = stamp(path) if path.exists() else then
+        if now[:2] == then[:2] and now != then:
+            raise InputError("was changed on disk while it was open", file=path, remedy="run again")
