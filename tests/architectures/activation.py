@@ -82,7 +82,9 @@ activation("relu6_tensor_bounds", "r=Clip(a,lo,hi)", COMPLEMENT, (PLUS, mirrored
     "lo": scalar(0.0), "hi": scalar(6.0)})  # fmt: skip
 activation("relu1_tensor_bounds", "r=Clip(a,lo,hi)", COMPLEMENT, (PLUS, mirrored(1.0)), extra={
     "lo": scalar(0.0), "hi": scalar(1.0)})  # fmt: skip
-activation("hard_tanh", "r=Clip(a,lo,hi)", "SIGN", (PLUS,), extra={"lo": scalar(-0.5), "hi": scalar(0.5)})
+activation(
+    "hard_tanh", "r=Clip(a,lo,hi)", "SIGN|COPY", (PLUS,), extra={"lo": scalar(-0.5), "hi": scalar(0.5)}
+)
 activation("clip_below_zero_only", "r=Clip(a,lo)", "POSITIVE|COPY", (MINUS,), extra={"lo": scalar(0.0)})
 activation("clip_above_only", "r=Clip(a,,hi)", "COPY|POSITIVE", (PLUS,), extra={"hi": scalar(0.4)})
 activation("relu6_attribute", "r=Clip<min=0.0,max=1.0>(a)", COMPLEMENT, (PLUS, mirrored(1.0)), opset=9, ir=4)

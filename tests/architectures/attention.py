@@ -22,7 +22,7 @@ ENTRIES.add(
     "attention_heads",
     f"{SIGNATURE} {{ {PROJECT} {SPLIT} l=MatMul(q,k) p=Softmax<axis=-1>(l) {JOIN} y=MatMul(o2,wo) }}",
     {**QKV, **SHAPES},
-    [free("wv", 2, "COPY|ANY|POSITIVE|SIGN"), frozen("wo", 16, "graph output")],
+    [free("wv", 2, "COPY|ANY|POSITIVE|SIGN"), frozen("wo", 16, "output of the model")],
 )
 ENTRIES.add(
     "attention_biased_scaled_masked",
@@ -39,7 +39,7 @@ ENTRIES.add(
         "root": scalar(2.8284271),
         "mask": np.triu(np.full((7, 7), -1e4, np.float32), 1),
     },
-    [free("wv", 2, "COPY|ANY|POSITIVE|SIGN"), frozen("wo", 16, "graph output")],
+    [free("wv", 2, "COPY|ANY|POSITIVE|SIGN"), frozen("wo", 16, "output of the model")],
 )
 ENTRIES.add(
     "attention_one_head",
@@ -83,7 +83,7 @@ ENTRIES.add(
         "wd": (18, 12),
         "w9": (12, 5),
     },
-    [frozen("we", 12, "mix"), free("wu", 18, POSITIVE), frozen("w9", 5, "graph output")],
+    [frozen("we", 12, "over channels"), free("wu", 18, POSITIVE), frozen("w9", 5, "output of the model")],
 )
 ENTRIES.add(
     "feed_forward_swiglu",
@@ -118,7 +118,7 @@ ENTRIES.add(
         "b2": (9,),
         "w9": (9, 5),
     },
-    [free("w1", 12, "ANY"), free("w2", 9, "SIGN"), frozen("w9", 5, "graph output")],
+    [free("w1", 12, "ANY"), free("w2", 9, "SIGN"), frozen("w9", 5, "output of the model")],
 )
 ENTRIES.add(
     "lstm",

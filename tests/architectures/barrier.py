@@ -6,7 +6,7 @@ from __future__ import annotations
 from .base import POSITIVE, Catalogue, dense, free, frozen, ints, scalar
 
 ENTRIES = Catalogue()
-OUT = frozen("w9", 5, "graph output")
+OUT = frozen("w9", 5, "output of the model")
 LAST = "y=Gemm<transB=1>(r,w9,b9)"
 
 
@@ -20,14 +20,25 @@ def barrier(name: str, body: str, why: str, extra: dict | None = None, **options
 
 barrier("unknown_cumsum", "r=CumSum(a,ax)", "no rule", {"ax": ints(1).reshape(())})
 barrier("unknown_hardmax", "h=Hardmax<axis=1>(a) r=Add(h,a)", "")
-barrier(
-    "unknown_domain", "r=com.microsoft.QuickGelu(a)", "no rule", domains={"com.microsoft": 1}, reference=False
+ENTRIES.add(
+    "unknown_domain",
+    "g (float[N,20] x) => (float[N,5] y) { a=Gemm<transB=1>(x,w1,b1) r=com.microsoft.BiasGelu(a,c1) "
+    "y=Gemm<transB=1>(r,w9,b9) }",
+    {**dense(16, 20), "c1": (16,)},
+    [frozen("w1", 16, "no rule")],
+    domains={"com.microsoft": 1},
+    reference=False,
 )
 barrier("top_k_over_channels", "v,r0=TopK<axis=1>(a,k) r=Identity(v)", "", {"k": ints(16)})
 barrier("arg_max_over_channels", "i=ArgMax<axis=1>(a) f=Cast<to=1>(i) r=Mul(a,f)", "")
-barrier("softmax_over_hidden", "r=Softmax(a)", "mix")
-barrier("log_softmax_over_hidden", "r=LogSoftmax<axis=1>(a)", "mix")
-barrier("activation_times_itself_transposed", "t=Transpose<perm=[1,0]>(a) p=MatMul(a,t) r=MatMul(p,a)", "")
+barrier("softmax_over_hidden", "r=Softmax(a)", "over channels")
+barrier("log_softmax_over_hidden", "r=LogSoftmax<axis=1>(a)", "over channels")
+ENTRIES.vector(
+    "activation_times_itself_transposed",
+    "a=Gemm<transB=1>(x,w1,b1) t=Transpose<perm=[1,0]>(a) p=MatMul(a,t) r=MatMul(p,a) y=Gemm<transB=1>(r,w9,b9)",
+    dense(16, 20),
+    [frozen("w1", None, "product")],
+)
 barrier("trilu", "r=Trilu(a)", "no rule")
 
 ENTRIES.add(
@@ -35,7 +46,7 @@ ENTRIES.add(
     "g (float[N,20] x) => (float[N,5] y, float[N,16] r) { a=Gemm<transB=1>(x,w1,b1) r=Relu(a) "
     "c=Gemm<transB=1>(r,w2,b2) s=Relu(c) y=Gemm<transB=1>(s,w9,b9) }",
     {**dense(12, 20), "w1": (16, 20), "b1": (16,), "w2": (12, 16), "b2": (12,)},
-    [frozen("w1", 16, "graph output"), free("w2", 12, POSITIVE), OUT],
+    [frozen("w1", 16, "output of the model"), free("w2", 12, POSITIVE), OUT],
 )
 ENTRIES.add(
     "output_of_residual_stream",
@@ -52,7 +63,7 @@ ENTRIES.add(
         "w9": (5, 8),
         "b9": (5,),
     },
-    [frozen("w0", 8, "graph output"), free("w1", 6, POSITIVE), OUT],
+    [frozen("w0", 8, "output of the model"), free("w1", 6, POSITIVE), OUT],
 )
 ENTRIES.add(
     "two_outputs_two_heads",
@@ -87,4 +98,12 @@ ENTRIES.vector(
     "{ t=Neg(s) }>(r) y=Gemm<transB=1>(z,w9,b9)",
     dense(16, 20),
     [frozen("w1", 16)],
+)
+ENTRIES.vector(
+    "runtime_operator",
+    "a=Gemm<transB=1>(x,w1,b1) r=com.microsoft.QuickGelu(a) y=Gemm<transB=1>(r,w9,b9)",
+    dense(16, 20),
+    None,
+    domains={"com.microsoft": 1},
+    reference=False,
 )

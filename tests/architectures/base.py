@@ -207,7 +207,7 @@ class Catalogue:
         **options: object,
     ) -> None:
         """float[N,20] x to float[N,5] y; the body ends by defining y; w9 is the last layer, frozen."""
-        head = [] if groups is None or "w9" not in weights else [frozen("w9", 5, "graph output")]
+        head = [] if groups is None or "w9" not in weights else [frozen("w9", 5, "output of the model")]
         text = f"g (float[N,20] x) => (float[N,5] y) {{ {body} }}"
         self.add(name, text, weights, None if groups is None else [*groups, *head], **options)
 
@@ -227,5 +227,5 @@ class Catalogue:
         value, channels = last
         body += f" p9=GlobalAveragePool({value}) f9=Flatten(p9) y=Gemm<transB=1>(f9,w9,b9)"
         weights = {**weights, "w9": (5, channels), "b9": (5,)}
-        expected = None if groups is None else [*groups, frozen("w9", 5, "graph output")]
+        expected = None if groups is None else [*groups, frozen("w9", 5, "output of the model")]
         self.add(name, f"g (float[N,3,8,8] x) => (float[N,5] y) {{ {body} }}", weights, expected, **options)

@@ -7,7 +7,7 @@ from .base import COPY, POSITIVE, Catalogue, Plant, free, frozen, ints, positive
 
 ENTRIES = Catalogue()
 PAD = "pads=[1,1,1,1]"
-OUT = frozen("w9", 5, "graph output")
+OUT = frozen("w9", 5, "output of the model")
 
 
 def kernel(index: int, out: int, fan_in: int, size: int = 3) -> dict[str, tuple[int, ...]]:
@@ -103,7 +103,7 @@ ENTRIES.image(
     f"d=Conv<{PAD}>(r,w2,b2) u=Relu(d)",
     ("u", 9),
     {**kernel(0, 8, 3), **kernel(1, 6, 3, 1), **kernel(2, 9, 14), **norm(0, 14)},
-    [free("w0", 8, POSITIVE), free("w1", 6, POSITIVE), free("w2", 9, POSITIVE)],
+    [free("w0", 8, "POSITIVE|COPY"), free("w1", 6, "POSITIVE|COPY"), free("w2", 9, POSITIVE)],
 )
 ENTRIES.image(
     "concat_with_input",

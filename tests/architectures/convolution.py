@@ -11,7 +11,7 @@ ENTRIES = Catalogue()
 W1 = {"w1": (12, 3, 3, 3), "b1": (12,)}
 PAD = "pads=[1,1,1,1]"
 HIDDEN = free("w1", 12, POSITIVE)
-OUT = frozen("w9", 5, "graph output")
+OUT = frozen("w9", 5, "output of the model")
 CONSTANT = Plant("constant", "w1", {"w1": (0.0, 0.0), "b1": (0.0, 0.7)})
 EVERYWHERE = {"w1": (1.0, 0.0), "b1": (1.0, 0.5)}
 
@@ -99,7 +99,7 @@ ENTRIES.image(
     f"a=Conv(x,w1,b1) r=Relu(a) c=Conv<group=12,{PAD}>(r,w2,b2) s=Relu(c) d=Conv(s,w3,b3) u=Relu(d)",
     ("u", 9),
     {"w1": (12, 3, 1, 1), "b1": (12,), "w2": (12, 1, 3, 3), "b2": (12,), "w3": (9, 12, 1, 1), "b3": (9,)},
-    [HIDDEN, free("w3", 9, POSITIVE)],
+    [free("w1", 12, "POSITIVE|COPY"), free("w3", 9, POSITIVE)],
     plants=[
         Plant(
             "scaled kernel", "w1", {"w1": (2.0, 0.0), "b1": (2.0, 0.0), "w2": (1.5, 0.0), "b2": (3.0, 0.0)}
@@ -112,7 +112,7 @@ ENTRIES.image(
     "a=Conv(x,w1,b1) c=Conv<group=12>(a,w2,b2) d=Conv(c,w3,b3) u=Relu(d)",
     ("u", 9),
     {"w1": (12, 3, 1, 1), "b1": (12,), "w2": (12, 1, 3, 3), "b2": (12,), "w3": (9, 12, 1, 1), "b3": (9,)},
-    [free("w1", 12, ANY), free("w3", 9, POSITIVE)],
+    [free("w1", 12, "ANY|COPY"), free("w3", 9, POSITIVE)],
     plants=[Plant("scaled kernel and shifts", "w1", {"w1": (-2.0, 0.0), "b1": (1.0, 0.3), "w2": (0.5, 0.0)})],
 )
 ENTRIES.image(
@@ -120,7 +120,7 @@ ENTRIES.image(
     f"a=Conv(x,w1,b1) r=Relu(a) c=Conv<group=6,{PAD}>(r,w2,b2) s=Relu(c) d=Conv(s,w3,b3) u=Relu(d)",
     ("u", 9),
     {"w1": (6, 3, 1, 1), "b1": (6,), "w2": (12, 1, 3, 3), "b2": (12,), "w3": (9, 12, 1, 1), "b3": (9,)},
-    [free("w1", 6, POSITIVE), free("w3", 9, POSITIVE)],
+    [free("w1", 6, "POSITIVE|COPY"), free("w3", 9, POSITIVE)],
 )
 ENTRIES.image(
     "grouped_resnext",
@@ -157,7 +157,7 @@ ENTRIES.image(
     "a=Conv(x,w1,b1) r=Relu(a) c=ConvTranspose<group=3>(r,w2,b2) s=Relu(c)",
     ("s", 6),
     {**W1, "w2": (12, 2, 2, 2), "b2": (6,)},
-    [free("w1", 4, POSITIVE), free("w2", 2, POSITIVE)],
+    [frozen("w1", 12, "grouped")],
     reference=False,  # onnx 1.23 cannot evaluate a grouped ConvTranspose
 )
 ENTRIES.image(

@@ -79,7 +79,7 @@ ENTRIES.add(
     "g (float[20,4] x) => (float[4,5] y) { a=Gemm<transA=1,transB=1>(x,w1,b1) r=Relu(a) "
     "t=Transpose<perm=[1,0]>(r) y=Gemm<transA=1>(t,w9,b9) }",
     {**dense(16, 20), "w9": (16, 5)},
-    [HIDDEN, frozen("w9", 5, "graph output")],
+    [HIDDEN, frozen("w9", 5, "output of the model")],
 )
 ENTRIES.vector(
     "gemm_constant_as_a",
@@ -109,13 +109,13 @@ ENTRIES.add(
     "matmul_constant_left",
     "g (float[20,6] x) => (float[5,6] y) { m=MatMul(w1,x) a=Add(m,b1) r=Relu(a) k=MatMul(w9,r) y=Add(k,b9) }",
     {**dense(16, 20), "b1": (16, 1), "b9": (5, 1)},
-    [HIDDEN, frozen("w9", 5, "graph output")],
+    [HIDDEN, frozen("w9", 5, "output of the model")],
 )
 ENTRIES.add(
     "matmul_vector_input",
     "g (float[20] x) => (float[5] y) { m=MatMul(w1,x) a=Add(m,b1) r=Relu(a) k=MatMul(w9,r) y=Add(k,b9) }",
     dense(16, 20),
-    [HIDDEN, frozen("w9", 5, "graph output")],
+    [HIDDEN, frozen("w9", 5, "output of the model")],
 )
 ENTRIES.vector(
     "linear_chain",
@@ -132,7 +132,7 @@ ENTRIES.add(
     "g (float[N,7,20] x) => (float[N,7,5] y) "
     "{ m=MatMul(x,w1) a=Add(m,b1) r=Relu(a) k=MatMul(r,w9) y=Add(k,b9) }",
     {"w1": (20, 16), "b1": (16,), "w9": (16, 5), "b9": (5,)},
-    [HIDDEN, frozen("w9", 5, "graph output")],
+    [HIDDEN, frozen("w9", 5, "output of the model")],
 )
 ENTRIES.vector(
     "mlp_dropout",
@@ -164,6 +164,6 @@ ENTRIES.vector(
     "two_readers",
     "a=Gemm<transB=1>(x,w1,b1) r=Relu(a) p=Gemm<transB=1>(r,w2) q=Tanh(r) k=Gemm<transB=1>(q,w9,b9) y=Add(p,k)",
     {**dense(16, 20), "w2": (5, 16)},
-    [free("w1", 16, COPY), frozen("w2", 5, "graph output")],
+    [free("w1", 16, COPY)],
     plants=[Plant("one reader is not homogeneous", "w1", {"w1": (2.0, 0.0), "b1": (2.0, 0.0)}, drop=0)],
 )

@@ -13,7 +13,7 @@ PAD = "pads=[1,1,1,1]"
 HIDDEN = free("w1", 12, POSITIVE)
 SECOND = free("w2", 7, POSITIVE)
 TAIL = f"c=Conv<{PAD}>(r,w2,b2) s=Relu(c)"
-OUT = frozen("w9", 5, "graph output")
+OUT = frozen("w9", 5, "output of the model")
 SCALED_BY_GAMMA = Plant("scaled by gamma and beta", "w1", {"g1": (1.8, 0.0), "o1": (1.8, 0.0)})
 ERASED = {"g1": (0.0, 0.0)}
 
@@ -39,7 +39,7 @@ ENTRIES.image(
     f"a=Conv<{PAD}>(x,w1,b1) q=Relu(a) r=BatchNormalization(q,g1,o1,m1,v1) {TAIL}",
     ("s", 7),
     {**W1, **BN1, **W2},
-    [HIDDEN, SECOND],
+    [free("w1", 12, "POSITIVE|COPY"), SECOND],
     plants=[
         Plant("negative gamma after the activation", "w1", {"g1": (-1.7, 0.0), "o1": (-1.7, 0.0)}),
         Plant("shift before zero padding", "w1", {"o1": (1.0, 0.3)}, drop=0),
@@ -50,7 +50,7 @@ ENTRIES.image(
     "a=Conv(x,w1,b1) q=Relu(a) r=BatchNormalization(q,g1,o1,m1,v1) c=Conv(r,w2,b2) s=Relu(c)",
     ("s", 7),
     {**W1, **BN1, **W2},
-    [HIDDEN, SECOND],
+    [free("w1", 12, "POSITIVE|COPY"), SECOND],
     plants=[
         Plant("shift by beta", "w1", {"o1": (1.0, 0.3)}),
         Plant("any gamma and beta", "w1", {"g1": (-0.6, 0.0), "o1": (0.2, 0.1)}),
@@ -89,7 +89,7 @@ ENTRIES.image(
     "k=BatchNormalization(b,g1,o1,m1,v1) q=Relu(k) c=Conv(r,w2,b2) d=Conv(q,w4,b2) z=Add(c,d) s=Relu(z)",
     ("s", 7),
     {**W1, **BN1, **W2, "w3": (12, 3, 3, 3), "b3": (12,), "w4": (7, 12, 3, 3)},
-    [HIDDEN, SECOND],
+    [HIDDEN, free("w3", 12, POSITIVE), SECOND],
 )
 ENTRIES.image(
     "bn_of_the_input",
@@ -132,14 +132,14 @@ ENTRIES.image(
         "gg": positive(12, 1, 1),
         "oo": (12, 1, 1),
     },
-    [frozen("w1"), SECOND],
+    [free("w1", 3, "COPY|SIGN"), SECOND],
 )
 ENTRIES.image(
     "group_normalization",
     "a=Conv(x,w1,b1) n=GroupNormalization<num_groups=3>(a,g1,o1) r=Relu(n) c=Conv(r,w2,b2) s=Relu(c)",
     ("s", 7),
     {**W1, **W2, "g1": positive(12), "o1": (12,)},
-    [frozen("w1", 12, "mix"), SECOND],
+    [frozen("w1", 12, "over channels"), SECOND],
     opset=21,
     ir=10,
 )
@@ -148,7 +148,7 @@ ENTRIES.add(
     "g (float[N,7,20] x) => (float[N,7,5] y) { a=MatMul(x,w1) n=LayerNormalization<axis=-1>(a,g1,o1) "
     "b=MatMul(n,w2) r=Relu(b) y=MatMul(r,w9) }",
     {"w1": (20, 12), "g1": positive(12), "o1": (12,), "w2": (12, 8), "w9": (8, 5)},
-    [frozen("w1", 12, "mix"), free("w2", 8, POSITIVE), OUT],
+    [frozen("w1", 12, "over channels"), free("w2", 8, POSITIVE), OUT],
 )
 ENTRIES.add(
     "layer_norm_decomposed",
@@ -178,7 +178,7 @@ ENTRIES.image(
     "a=Conv(x,w1,b1) n=LRN<size=5>(a) c=Conv(n,w2,b2) s=Relu(c)",
     ("s", 7),
     {**W1, **W2},
-    [frozen("w1", 12, "mix"), SECOND],
+    [frozen("w1", 12, "over channels"), SECOND],
     reference=False,  # onnx 1.23 and onnxruntime differ in the window
 )
 ENTRIES.image(
@@ -201,7 +201,7 @@ ENTRIES.image(
     "a=Conv(x,w1,b1) n=Softmax<axis=1>(a) c=Conv(n,w2,b2) s=Relu(c)",
     ("s", 7),
     {**W1, **W2},
-    [frozen("w1", 12, "mix"), SECOND],
+    [frozen("w1", 12, "over channels"), SECOND],
 )
 ENTRIES.add(
     "softmax_over_space",

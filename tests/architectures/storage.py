@@ -8,7 +8,7 @@ import numpy as np
 from .base import COPY, POSITIVE, Catalogue, dense, free, frozen, ints
 
 ENTRIES = Catalogue()
-OUT = frozen("w9", 5, "graph output")
+OUT = frozen("w9", 5, "output of the model")
 HIDDEN = free("w1", 16, POSITIVE)
 PLAIN = "a=Gemm<transB=1>(x,w1,b1) r=Relu(a) y=Gemm<transB=1>(r,w9,b9)"
 
@@ -68,8 +68,12 @@ ENTRIES.vector(
 ENTRIES.vector(
     "listed_as_input_ir3", PLAIN, dense(16, 20), [HIDDEN], opset=8, ir=3, listed=("w1", "b1", "w9", "b9")
 )
-ENTRIES.vector(
-    "listed_as_input_ir8", PLAIN, dense(16, 20), [frozen("w1", 16)], listed=("w1", "b1", "w9", "b9")
+ENTRIES.add(
+    "listed_as_input_ir8",
+    f"g (float[N,20] x) => (float[N,5] y) {{ {PLAIN} }}",
+    dense(16, 20),
+    [frozen("w1", 16, "input"), frozen("w9", 5, "input")],
+    listed=("w1", "b1", "w9", "b9"),
 )
 ENTRIES.vector("bias_overridable_ir8", PLAIN, dense(16, 20), [frozen("w1", 16)], listed=("b1",))
 ENTRIES.add(
@@ -127,5 +131,7 @@ ENTRIES.vector(
         "zero": np.array(0, np.int8),
     },
     None,
+    opset=19,
+    ir=9,
     reference=False,
 )

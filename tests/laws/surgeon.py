@@ -6,7 +6,7 @@ the channels of a group, and to make one channel an exact function of another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,7 +34,8 @@ class BindingLike(Protocol):
     axis: int
     role: Any
     index: np.ndarray
-    node: str
+    nodes: tuple[str, ...]
+    private: bool
 
 
 class GroupLike(Protocol):
@@ -74,9 +75,10 @@ def permute(model: onnx.ModelProto, group: GroupLike, order: np.ndarray) -> onnx
     """The model with channel c of the group moved to place `order`^-1(c) in every tensor."""
     moved = copy_of(model)
     for binding in group.bindings:
-        rows = np.moveaxis(read(moved, binding.tensor), binding.axis, 0).copy()
+        name = own(moved, binding)
+        rows = np.moveaxis(read(moved, name), binding.axis, 0).copy()
         rows[binding.index] = rows[binding.index[order]]
-        store(moved, binding.tensor, np.moveaxis(rows, 0, binding.axis))
+        store(moved, name, np.moveaxis(rows, 0, binding.axis))
     return moved
 
 
@@ -103,14 +105,15 @@ def plant_rows(
     """row_j = factor * row_i + offset for the tensors in `rows`, row_j = row_i in the other non-consumers."""
     planted = copy_of(model)
     for binding in group.bindings:
-        tensor = np.moveaxis(read(planted, binding.tensor), binding.axis, 0).copy()
+        name = own(planted, binding)
+        tensor = np.moveaxis(read(planted, name), binding.axis, 0).copy()
         i, j = binding.index[source], binding.index[target]
         if not _is_consumer(binding):
             factor, offset = rows.get(binding.tensor, (1.0, 0.0))
             tensor[j] = (tensor[i].astype(np.float64) * factor + offset).astype(tensor.dtype)
         elif columns and binding.tensor in columns:
             tensor[j] = tensor[j] * np.asarray(columns[binding.tensor], tensor.dtype)
-        store(planted, binding.tensor, np.moveaxis(tensor, 0, binding.axis))
+        store(planted, name, np.moveaxis(tensor, 0, binding.axis))
     return planted
 
 
@@ -119,32 +122,62 @@ def copies(binding: BindingLike) -> int:
     return int(np.prod(binding.index.shape[1:]))
 
 
+def own(model: onnx.ModelProto, binding: BindingLike) -> str:
+    """The tensor of a binding; a private one is copied for the binding's nodes where others read it too."""
+    node, slot = place(model, binding)
+    clone = f"{binding.tensor}_of_{node.name}"
+    if node.input[slot] == clone:
+        return clone
+    readers = {
+        n.name for n in model.graph.node for s in range(len(n.input)) if _reads(model, n, s, binding.tensor)
+    }
+    if not binding.private or readers <= set(binding.nodes):
+        return binding.tensor
+    model.graph.initializer.append(numpy_helper.from_array(read(model, binding.tensor), clone))
+    for other in model.graph.node:
+        if other.name in binding.nodes:
+            other.input[:] = [clone if name == binding.tensor else name for name in other.input]
+    return clone
+
+
+def place(model: onnx.ModelProto, binding: BindingLike) -> tuple[onnx.NodeProto, int]:
+    """The first node of a binding and the input through which it reads the tensor, or a copy made by `own`."""
+    node = next(n for n in model.graph.node if n.name == binding.nodes[0])
+    names = {binding.tensor, f"{binding.tensor}_of_{node.name}"}
+    slot = next(s for s in range(len(node.input)) if any(_reads(model, node, s, name) for name in names))
+    return node, slot
+
+
+def width(model: onnx.ModelProto, node_name: str, slot: int, axis: int) -> int:
+    """Length of an axis of the weight behind an input of a node, by name of the node."""
+    node = next(n for n in model.graph.node if n.name == node_name)
+    return int(read(model, _chain(model, node.input[slot])[-1]).shape[axis])
+
+
 def _is_consumer(binding: BindingLike) -> bool:
     return binding.role.name == "CONSUMER"
 
 
 def _adds(model: onnx.ModelProto, binding: BindingLike) -> bool:
-    for op_type, slot in _uses(model, binding):
-        if (op_type, slot) in MULTIPLIES:
-            return False
-        if op_type in {"Conv", "ConvTranspose"} and slot == 1 and binding.role.name == "CARRIER":
-            return False
-    return True
+    node, slot = place(model, binding)
+    if node.op_type in {"Conv", "ConvTranspose"} and slot == 1 and binding.role.name == "CARRIER":
+        return False
+    return (node.op_type, slot) not in MULTIPLIES
 
 
-def _uses(model: onnx.ModelProto, binding: BindingLike) -> Iterator[tuple[str, int]]:
-    for node in model.graph.node:
-        if node.op_type not in MOVES:
-            roots = [_root(model, name) for name in node.input]
-            yield from ((node.op_type, slot) for slot, root in enumerate(roots) if root == binding.tensor)
+def _reads(model: onnx.ModelProto, node: onnx.NodeProto, slot: int, tensor: str) -> bool:
+    return node.op_type not in MOVES and tensor in _chain(model, node.input[slot])
 
 
-def _root(model: onnx.ModelProto, name: str) -> str:
-    while True:
-        node = next((n for n in model.graph.node if name in n.output), None)
+def _chain(model: onnx.ModelProto, name: str) -> list[str]:
+    """The names from an input back to where its content is stored."""
+    names = [name]
+    while _stored(model, names[-1]) is None:
+        node = next((n for n in model.graph.node if names[-1] in n.output), None)
         if node is None or node.op_type not in MOVES:
-            return name
-        name = node.input[0]
+            break
+        names.append(node.input[0])
+    return names
 
 
 def _stored(model: onnx.ModelProto, name: str) -> onnx.TensorProto | None:
@@ -176,5 +209,5 @@ def _computed(model: onnx.ModelProto, name: str) -> np.ndarray:
     output = onnx.ValueInfoProto(name=name)
     weights = [tensor for tensor in model.graph.initializer if tensor.name in needed]
     graph = onnx.helper.make_graph(nodes, "constant", [], [output], weights)
-    part = onnx.helper.make_model(graph, opset_imports=list(model.opset_import))
+    part = onnx.helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
     return np.asarray(ReferenceEvaluator(part).run(None, {})[0])
