@@ -8,11 +8,11 @@ images.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from training.config import TrainConfig
 from training.data import ImageSet
 from training.errors import ConfigError, TrainingError
 from training.scaling import Scaling
+
+Converter = Callable[[nn.Module, torch.Tensor, bool, int | None], onnx.ModelProto]
 
 EXPORTERS = ("dynamo", "torchscript")
 _LOCAL_METADATA = ("pkg.torch.onnx.stack_trace",)
@@ -64,8 +66,7 @@ def export(
     model = model.to(memory_format=torch.contiguous_format)
     convert = _dynamo if exporter == "dynamo" else _torchscript
     example = torch.zeros(2, *data.shape)
-    with _quiet():
-        proto = convert(model, example, keep_batchnorm, opset)
+    proto = _converted(convert, model, example, keep_batchnorm, opset)
     _drop_local_metadata(proto)
     onnx.helper.set_model_props(proto, _metadata(run, config, scaling, checkpoint))
     raw = proto.SerializeToString(deterministic=True)
@@ -84,6 +85,21 @@ def write_dataset(path: Path, data: ImageSet, scaling: Scaling, *, limit: int = 
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, x=x, y=data.y_test[: len(x)])
     return len(x)
+
+
+def _converted(
+    convert: Converter, model: nn.Module, x: torch.Tensor, keep_batchnorm: bool, opset: int | None
+) -> onnx.ModelProto:
+    """The exporter's model; its failures, and another opset than the one asked for, are `TrainingError`."""
+    try:
+        with _quiet():
+            proto = convert(model, x, keep_batchnorm, opset)
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(f"torch.onnx.export failed: {str(error).strip().splitlines()[0]}") from error
+    got = next(entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset not in (None, got):
+        raise TrainingError(f"the exporter cannot write opset {opset}, it offers {got}; leave --opset out")
+    return proto
 
 
 def _dynamo(model: nn.Module, x: torch.Tensor, keep_batchnorm: bool, opset: int | None) -> onnx.ModelProto:
@@ -125,20 +141,20 @@ def _optimise_but_batchnorm(model: Any) -> None:
 def _torchscript(
     model: nn.Module, x: torch.Tensor, keep_batchnorm: bool, opset: int | None
 ) -> onnx.ModelProto:
-    buffer = io.BytesIO()
-    torch.onnx.export(
-        model,
-        (x,),
-        buffer,
-        input_names=["x"],
-        output_names=["logits"],
-        dynamic_axes={"x": {0: "batch"}, "logits": {0: "batch"}},
-        dynamo=False,
-        training=torch.onnx.TrainingMode.PRESERVE if keep_batchnorm else torch.onnx.TrainingMode.EVAL,
-        do_constant_folding=not keep_batchnorm,
-        opset_version=opset,
-    )
-    return onnx.load_from_string(buffer.getvalue())
+    with tempfile.TemporaryDirectory() as folder:
+        torch.onnx.export(
+            model,
+            (x,),
+            f"{folder}/model.onnx",
+            input_names=["x"],
+            output_names=["logits"],
+            dynamic_axes={"x": {0: "batch"}, "logits": {0: "batch"}},
+            dynamo=False,
+            training=torch.onnx.TrainingMode.PRESERVE if keep_batchnorm else torch.onnx.TrainingMode.EVAL,
+            do_constant_folding=not keep_batchnorm,
+            opset_version=opset,
+        )
+        return onnx.load(f"{folder}/model.onnx")
 
 
 def _drop_local_metadata(proto: onnx.ModelProto) -> None:
@@ -163,34 +179,43 @@ def _check(raw: bytes, model: nn.Module, x: torch.Tensor) -> Parity:
     """Checker, onnxruntime, and parity with torch on `x`, also for a batch of one (the batch must be
     dynamic).
     """
+    session = _session(raw)
+    got = np.concatenate(
+        [np.asarray(session.run(["logits"], {"x": part.numpy()})[0]) for part in (x[:1], x[1:])]
+    )
+    with torch.no_grad():
+        want = model(x).numpy()
+    worst, scale = float(np.abs(got - want).max()), float(np.abs(want).max())
+    if not worst <= 1e-4 * max(scale, 1.0):
+        raise TrainingError(
+            f"the exported model differs from torch by {worst:.3g} in logits of up to {scale:.3g}"
+        )
+    return Parity(len(x), worst, scale, float((got.argmax(1) == want.argmax(1)).mean()))
+
+
+def _session(raw: bytes) -> Any:
     import onnxruntime
 
     try:
         onnx.checker.check_model(raw, full_check=True)
-        session = onnxruntime.InferenceSession(raw, providers=["CPUExecutionProvider"])
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise TrainingError(f"the exported model is not valid ONNX: {' '.join(str(error).split())}") from None
-    got = np.concatenate([session.run(["logits"], {"x": part.numpy()})[0] for part in (x[:1], x[1:])])
-    with torch.no_grad():
-        want = model(x).numpy()
-    error, scale = float(np.abs(got - want).max()), float(np.abs(want).max())
-    parity = Parity(len(x), error, scale, float((got.argmax(1) == want.argmax(1)).mean()))
-    if not error <= 1e-4 * max(scale, 1.0):
+    try:
+        return onnxruntime.InferenceSession(raw, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no base class of their own
         raise TrainingError(
-            f"the exported model differs from torch by {error:.3g} in logits of up to {scale:.3g}"
-        )
-    return parity
+            f"onnxruntime cannot load the exported model: {' '.join(str(error).split())}"
+        ) from None
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporters' advice for library authors off the terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)

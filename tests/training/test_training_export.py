@@ -114,6 +114,14 @@ def test_dataset_is_scaled_as_in_training(tmp_path, digits, runs):
         np.testing.assert_array_equal(arrays["y"], digits.y_test[:40])
 
 
+@pytest.mark.parametrize(("exporter", "opset"), [("dynamo", 7), ("dynamo", 99), ("torchscript", 99)])
+def test_opset_that_cannot_be_had_is_an_error(tmp_path, digits, runs, exporter, opset):
+    with pytest.raises(TrainingError, match=r"opset|torch\.onnx\.export failed") as caught:
+        exporting.export(runs / "mlp", digits, tmp_path / "m.onnx", exporter=exporter, opset=opset)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_model_that_computes_otherwise_is_not_written(tmp_path, digits, runs, monkeypatch):
     honest = exporting._dynamo
 
