@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from onnxdup.evaluation.accuracy import Accuracy
-from onnxdup.evaluation.compare import Comparison, Noise, compare
+from onnxdup.evaluation.compare import Comparison, compare
 from onnxdup.evaluation.cost import Cost, LayerCost, cost, measured_cost
 from onnxdup.evaluation.data import Dataset, as_dataset, load_data
 from onnxdup.evaluation.evaluate import Evaluation, evaluate
 from onnxdup.evaluation.fidelity import Fidelity
 from onnxdup.evaluation.latency import Latency, latency
+from onnxdup.evaluation.pair import Noise
 from onnxdup.evaluation.statistics import Interval, Paired, mcnemar, newcombe, paired, tango, wilson
 from onnxdup.evaluation.synth import Synthesis, plan_inputs, synthesise
 from onnxdup.evaluation.tolerance import Tolerance, exact_tolerance

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from onnxdup.evaluation.accuracy import Accuracy, AccuracyMeter
 from onnxdup.evaluation.cost import Cost, measured_cost
 from onnxdup.evaluation.latency import Latency, latency
+from onnxdup.evaluation.pair import as_document
 from onnxdup.evaluation.serial import as_plain
 from onnxdup.evaluation.source import DataSource, MadeUpSource, open_source
-from onnxdup.graph import Document, load
+from onnxdup.graph import Document
 from onnxdup.runtime import Session
 
 
@@ -39,7 +39,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: str | Path | Document,
+    model: Any,
     data: Any = None,
     *,
     provider: str = "auto",
@@ -56,7 +56,7 @@ def evaluate(
     `data` is anything that `as_dataset` takes; None makes inputs up. `output` names the classifier's output
     where the choice by shape is wrong. Raises as `compare` does.
     """
-    document = model if isinstance(model, Document) else load(model)
+    document = as_document(model)
     with Session.open(document, provider=provider) as session:
         source = open_source(
             data, document, session, batch=batch, samples=samples, seed=seed, input_shapes=input_shapes

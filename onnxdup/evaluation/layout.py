@@ -74,7 +74,7 @@ def choose_layout(name: str, shape: Shape, dims: Dims | None, samples: int, *, f
         return Layout.BATCHED
     if shape and shape[0] == samples and compatible(shape[1:], dims):
         return Layout.STACKED
-    if compatible(shape, dims):
+    if compatible(shape, dims) and (not dims or fixed(dims[0])):
         return Layout.CONSTANT
     if batched and compatible(shape[1:], dims[1:]):
         raise InputError(

@@ -114,8 +114,8 @@ def plan_inputs(
     """Find shapes and ranges of inputs that onnxruntime accepts (and, where possible, that give finite
     outputs).
 
-    `n` is tried for a free batch, then 1. `shapes` fixes inputs (and, through shared names, dimensions of
-    others). `session` saves opening one. Raises `CannotVerify` with onnxruntime's last objection where
+    `n` is tried for a free batch, then 1 and 2. `shapes` fixes inputs (and, through shared names, dimensions
+    of others). `session` saves opening one. Raises `CannotVerify` with onnxruntime's last objection where
     nothing works, `UsageError` where `shapes` contradicts the model.
     """
     for value in document.inputs:
@@ -159,11 +159,11 @@ def _positive(candidate: Synthesis, session: Session) -> Synthesis:
 
 
 def _candidates(document: Document, n: int, given: dict[str, tuple[int, ...]]) -> Iterator[Synthesis]:
-    """Candidates without repeats: all sizes, each with the batches n and 1."""
+    """Candidates without repeats: all sizes, each with the batches n, 1 and 2 (some exports bake one in)."""
     limits = {value.name: index_limit(document, value.name) for value in document.inputs}
     seen: set[tuple[tuple[int, ...], ...]] = set()
     for sizes in _SIZES:
-        for batch in dict.fromkeys((n, 1)):
+        for batch in dict.fromkeys((n, 1, 2)):
             shapes = _resolve(document.inputs, batch, sizes, given)
             if tuple(shapes.values()) in seen:
                 continue

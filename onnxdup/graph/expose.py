@@ -1,15 +1,20 @@
-"""Copies of a document that show intermediate values: as further graph outputs, or by their shapes alone."""
+"""Copies of a document for running it: with intermediate values as outputs, with their shapes, with fixed
+seeds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnxdup.errors import UsageError
-from onnxdup.graph.document import Document
+from onnxdup.graph.document import Document, subgraphs
 
 SHAPE_PREFIX = "onnxdup_shape_of:"
+_RANDOM = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
 
 
 def with_outputs(document: Document, names: Iterable[str]) -> Document:
@@ -40,6 +45,41 @@ def with_shape_outputs(document: Document, names: Iterable[str]) -> Document:
     if all(o.domain not in ("", "ai.onnx") for o in model.opset_import):
         model.opset_import.add(domain="", version=13)
     return _wrap(document, model)
+
+
+def random_nodes(document: Document) -> tuple[str, ...]:
+    """Names of the nodes (subgraphs and functions included) that draw random numbers without a seed."""
+    return tuple(node.name or node.op_type for node in _unseeded(document._model))
+
+
+def with_seeds(document: Document, seed: float = 1.0) -> Document:
+    """A copy in which every unseeded random node has a seed: `seed`, `seed` + 1, … in order of the file.
+
+    Sessions of such copies draw the same numbers from their first run on.
+    """
+    model = _copy(document)
+    for index, node in enumerate(_unseeded(model)):
+        node.attribute.append(helper.make_attribute("seed", seed + index))
+    return _wrap(document, model)
+
+
+def _unseeded(model: ModelProto) -> list[NodeProto]:
+    nodes = [*_all_nodes(model.graph), *(n for f in model.functions for n in f.node)]
+    return [
+        n
+        for n in nodes
+        if n.op_type in _RANDOM
+        and n.domain in ("", "ai.onnx")
+        and not any(a.name == "seed" for a in n.attribute)
+    ]
+
+
+def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in subgraphs(attribute):
+                yield from _all_nodes(inner)
 
 
 def _copy(document: Document) -> ModelProto:

@@ -11,11 +11,12 @@ CUDA_COMMAND = 'pip install "onnxdup[cuda]"'
 
 _STATUS = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _LOADING = re.compile(r"^Load model from .*? failed: ?", re.S)
-_SOURCE = re.compile(r"(/\S+|[A-Za-z]:\\\S+)\.(cc|h):\d+ .*?\)( const)? (?=[A-Z])", re.S)
-_LIBRARY = re.compile(
-    r"([\w.+-]+\.so[\w.]*|[\w.+-]+\.dll)\b[^\n]*?(cannot open shared object file|is missing|not found)"
+_SOURCE = re.compile(r"\S+\.(?:cc|h|cpp):\d+ [^()]*\(.*?\)(?: const)? (?=\S)", re.S)
+_LIBRARIES = (
+    re.compile(r"([\w.+-]+\.so[\w.]*): cannot open shared object file"),
+    re.compile(r'"([\w.+-]+\.dll)" which is missing'),
+    re.compile(r"Failed to load (?:\S*[/\\])?([\w.+-]+\.(?:so|dll)[\w.]*): "),
 )
-_PRELOAD = re.compile(r"Failed to load ([^\s:]+)")
 
 _LOAD_RULES: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
@@ -89,10 +90,8 @@ def plain(text: str, limit: int = 300) -> str:
 
 def missing_libraries(text: str) -> tuple[str, ...]:
     """The shared libraries that a captured loader log says are missing, in order of mention."""
-    found = [m.group(1) for m in _LIBRARY.finditer(text)]
-    found += [m.group(1).rsplit("/", 1)[-1] for m in _PRELOAD.finditer(text)]
-    found = [name for name in found if "onnxruntime_providers" not in name]
-    return tuple(dict.fromkeys(found))
+    found = [match for pattern in _LIBRARIES for match in pattern.findall(text)]
+    return tuple(dict.fromkeys(name for name in found if "onnxruntime_providers" not in name))
 
 
 def cuda_problem(log: str, *, package: str, providers: Sequence[str]) -> tuple[str, str]:

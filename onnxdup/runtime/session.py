@@ -136,13 +136,21 @@ class Session:
         except Exception as error:
             raise run_error(str(error), file=self.file) from error
 
+    def _run_plainly(self, feeds: dict[str, Any]) -> None:
+        self.run(feeds)
+
     def _run_raw(self, names: list[str], feeds: Mapping[str, Any], options: Any) -> dict[str, Any]:
         make = functools.partial(to_ort_value, _onnxruntime().OrtValue)
         values = self._session.run_with_ort_values(names, {k: make(v) for k, v in feeds.items()}, options)
         return {name: from_ort_value(value) for name, value in zip(names, values, strict=True)}
 
     def bound(self, feeds: Mapping[str, np.ndarray]) -> Callable[[], None]:
-        """A call that runs the model once with inputs and outputs kept on the device: for timing only."""
+        """A call that runs the model once with inputs and outputs kept on the device: for timing only.
+
+        Sequences and maps cannot be kept there; a model that gives them is run plainly.
+        """
+        if any(spec.kind != "tensor" for spec in self.outputs):
+            return functools.partial(self._run_plainly, dict(feeds))
         device = self.provider_name
         binding = self._session.io_binding()
         make = functools.partial(to_ort_value, _onnxruntime().OrtValue, device=device)
