@@ -25,9 +25,7 @@ PLANTED_KEY = "samples.planted"
 
 @dataclass(frozen=True)
 class Gemms:
-    """A fully connected layer and its only consumer: names of W (units, inputs), b (units,) and V (outputs,
-    units).
-    """
+    """Names of a layer's W (units, inputs) and b (units,) and of its only consumer's V (outputs, units)."""
 
     weight: str
     bias: str
@@ -35,8 +33,7 @@ class Gemms:
 
 
 def plant(model: onnx.ModelProto, counts: dict[str, int], seed: int = 0) -> onnx.ModelProto:
-    """A copy of `model` with ``counts[layer]`` duplicates in each layer; the weight of a layer is
-    ``layer.weight``.
+    """A copy of `model` with ``counts[layer]`` duplicates in each layer, whose weight is ``layer.weight``.
 
     Raises `ValueError` for a layer that is not a Gemm (transB=1) read through one Relu by one Gemm
     (transB=1).

@@ -132,8 +132,8 @@ def train(
     """Train a network; writes config.json, metrics.json and last.pt into the folder of the run.
 
     Defaults are those of the paper where it gives them: batch 100, exponentially decaying learning rate,
-    weight decay on weights and biases. Inputs are raw (0…1): that, with weight decay, is what lets near-
-    duplicate filters appear.
+    weight decay on weights and biases. Near-duplicate filters appear when the decay outlasts the initial
+    weights (--lr / (1 - --momentum) × --weight-decay × steps well above 1) and the inputs are small.
     """
     if resume:
         config = _resumed(resume, context)
@@ -153,9 +153,7 @@ def _config(given: dict[str, Any]) -> TrainConfig:
 
 
 def _resumed(run: Path, context: typer.Context) -> TrainConfig:
-    """The config of a run, with --epochs if it is on the command line; any other option of the config is
-    refused.
-    """
+    """The config of a run, with --epochs from the command line; other options of a config are refused."""
     typed = {name for name in context.params if _is_typed(context, name)}
     fixed = {f.name for f in dataclasses.fields(TrainConfig)} - {"epochs"} | {"out"}
     if typed & fixed:

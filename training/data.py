@@ -68,9 +68,7 @@ def _stored(name: str, data_dir: Path) -> Splits:
 
 
 def _digits() -> Splits:
-    """The 8×8 digits of scikit-learn, grey levels 0…16, in a fixed order: the last `DIGITS_TEST` are held
-    out.
-    """
+    """The 8×8 digits of scikit-learn, grey levels 0…16, in a fixed order; the last ones are held out."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

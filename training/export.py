@@ -77,9 +77,7 @@ def export(
 
 
 def write_dataset(path: Path, data: ImageSet, scaling: Scaling, *, limit: int = 0) -> int:
-    """Write the test split as .npz with `x` (float32, scaled as in training) and `y` (int64); returns its
-    length.
-    """
+    """Write the test split as .npz with `x` (float32, scaled as in training) and `y` (int64); returns n."""
     images = data.x_test[: limit or None]
     x = scaling.apply(torch.from_numpy(images)).numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,9 +174,7 @@ def _metadata(run: Path, config: TrainConfig, scaling: Scaling, checkpoint: str)
 
 
 def _check(raw: bytes, model: nn.Module, x: torch.Tensor) -> Parity:
-    """Checker, onnxruntime, and parity with torch on `x`, also for a batch of one (the batch must be
-    dynamic).
-    """
+    """Parity with torch on `x` in onnxruntime, in batches of one and the rest: the batch must be dynamic."""
     session = _session(raw)
     got = np.concatenate(
         [np.asarray(session.run(["logits"], {"x": part.numpy()})[0]) for part in (x[:1], x[1:])]

@@ -174,9 +174,7 @@ def train(
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called `name`; `auto` prefers CUDA, then Apple's GPU. Raises `ConfigError` when it is not
-    there.
-    """
+    """The device called `name`; `auto` prefers CUDA, then Apple's GPU. An absent one is a `ConfigError`."""
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if present[kind]))

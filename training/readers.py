@@ -32,9 +32,7 @@ _PICKLE_GLOBALS = {
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """The array of an IDX file of unsigned bytes, gzipped or not (LeCun's format: two zeros, type 8, rank,
-    sizes).
-    """
+    """The array of an IDX file of unsigned bytes, gzipped or not (two zeros, type 8, rank, sizes, data)."""
     raw = _bytes(path)
     if len(raw) < 4 or raw[:3] != b"\0\0\x08":
         raise DataError(f"{path}: not an IDX file of unsigned bytes")
@@ -66,9 +64,7 @@ def read_cifar_python(paths: Sequence[Path]) -> Pair:
 
 
 def read_npz(path: Path) -> tuple[Pair, Pair]:
-    """Training and test split of an .npz with x_train, y_train, x_test, y_test (uint8, channels last or
-    absent).
-    """
+    """Both splits of an .npz with x_train, y_train, x_test, y_test (uint8, channels last or absent)."""
     names = ("x_train", "y_train", "x_test", "y_test")
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -82,9 +78,7 @@ def read_npz(path: Path) -> tuple[Pair, Pair]:
 
 
 def as_pair(images: np.ndarray, labels: np.ndarray, path: Path) -> Pair:
-    """Images and labels in the one layout used here; raises `DataError` when they are not 8-bit images with
-    labels.
-    """
+    """Images and labels in the one layout used here; anything but labelled 8-bit images is a `DataError`."""
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise DataError(f"{path}: images must be uint8 of rank 3 or 4, found {images.dtype} {images.shape}")
     if images.ndim == 3:

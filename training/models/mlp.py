@@ -1,6 +1,4 @@
-"""The paper's multi-layer perceptron: inputs-{100, 500, 1000}-100-classes by default widths, any others on
-request.
-"""
+"""The paper's multi-layer perceptron, inputs-{100, 500, 1000}-100-classes, or any other widths."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from training.models.layers import Head
 
 
 class Mlp(Head):
-    """Fully connected layers fc1, fc2, … with ReLU between them, on the flattened image (channels, rows,
-    columns).
-    """
+    """Fully connected layers fc1, fc2, … with ReLU between them, on the flattened image."""
 
     def __init__(
         self, shape: tuple[int, int, int], classes: int, widths: tuple[int, ...], dropout: float, norm: bool

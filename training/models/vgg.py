@@ -1,6 +1,4 @@
-"""A small VGG (Simonyan & Zisserman 2015): pairs of 3×3 convolutions with pooling, then fully connected
-layers.
-"""
+"""A small VGG (Simonyan & Zisserman 2015): pairs of 3×3 convolutions with pooling, then a classifier."""
 
 from __future__ import annotations
 
