@@ -213,3 +213,31 @@ def _scaled(form: _Form, step: Affine, reader: Reader) -> _Form:
     elif out.slot_gain is not None:
         out.slot_gain = out.slot_gain * s
     return out
+
+
+def approximate_scales(reader: Reader, i: Index, j: Index, scale: Array) -> list[tuple[Array, Array]]:
+    """(a, kappa) at each sink for pairs whose effective rows are taken to be row j ≈ scale · row i.
+
+    The same walk as `relations`, without the demand for equality: carriers behind the first non-linearity act with
+    their own parameters, operators that erase a relation leave the scale as it is.
+    """
+    group, pairs = reader.group, Pairs(reader, i, j)
+    linear: set[str] = set()
+    state: dict[str, Relation] = {}
+    zero = np.zeros(len(i))
+    start = Relation(scale.astype(np.float64), zero, zero, np.ones(len(i), bool))
+    for item in _in_order(group):
+        if isinstance(item, Source):
+            linear.add(item.output)
+            state[item.output] = start
+            continue
+        known = [state.get(x) for x in item.inputs]
+        if isinstance(item.transfer, Affine | Sum | Same) and all(x in linear for x in item.inputs):
+            linear.add(item.output)
+            state[item.output] = start
+            continue
+        linear.discard(item.output)
+        r = item.transfer.relate(known, pairs)
+        good = np.isfinite(r.a) & np.isfinite(r.kappa)
+        state[item.output] = Relation(np.where(good, r.a, 1.0), np.where(good, r.kappa, 0.0), r.noise, start.ok)
+    return [(state[s.input].a, state[s.input].kappa if s.shift else zero) for s in group.sinks]

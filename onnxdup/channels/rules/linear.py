@@ -10,7 +10,7 @@ import numpy.typing as npt
 from onnxdup.channels.constants import Constant
 from onnxdup.channels.ids import Ids, to_rank, varying
 from onnxdup.channels.rules.pointwise import ACTIVATIONS, activate, clip
-from onnxdup.channels.rules.table import Resizer, resize, rule
+from onnxdup.channels.rules.table import Resizer, key, resize, rule
 from onnxdup.channels.tracer import Decline, Role, Sink, Source, Tracer, Use, moved
 from onnxdup.channels.transfer import Affine, Depthwise, PerChannel, Product
 from onnxdup.graph import Node
@@ -36,6 +36,7 @@ def consume(
     if not ids.any():
         return
     use = t.bind(constant, axis, ids, Role.CONSUMER, n, slot)
+    shift = shift and takes_shift(t, n, constant.shape[out_axis])
     t.sinks.append(Sink(n, n.inputs[1 - slot if slot < 2 else 0], use.ids, use, out_axis, gain, shift))
 
 
@@ -51,6 +52,19 @@ def bias(t: Tracer, n: Node, slot: int, out: Ids, axis: int, role: Role = Role.P
         return Affine(shift=PerChannel(out, lambda: gain * np.broadcast_to(spread, (len(out), spread.size)).astype(float)))
     use = t.bind(constant, axis, out, role, n, slot)
     return Affine(shift=PerChannel(out, times(lambda: moved(constant, axis), gain)), shift_use=use, shift_gain=gain)
+
+
+def takes_shift(t: Tracer, n: Node, outputs: int) -> bool:
+    """Is there a bias of full length to absorb a constant, or room for a new one?"""
+    if key(n) not in ("Conv", "Gemm", "MatMul"):
+        return False
+    if key(n) == "MatMul":
+        return True
+    if len(n.inputs) < 3 or not n.inputs[2]:
+        return key(n) == "Conv" or t.document.opset() >= 11
+    held = t.constant(n, 2)
+    full = held is not None and len(held.shape) > 0 and held.shape[-1] == outputs and not held.problem
+    return full and float(n.attrs.get("beta", 1.0)) != 0
 
 
 def is_padded(n: Node) -> bool:

@@ -92,7 +92,7 @@ def _(r: Resizer, n: Node) -> None:
     y = n.outputs[0]
     if sizes is None or not r.touched(y):
         return
-    new = [r.count(y, k) if s > 0 else s for k, s in enumerate(sizes)]
+    new = [r.count(y, k) if s is not None and s > 0 else s for k, s in enumerate(sizes)]
     if "shape" in n.attrs:
         r.set_attr(n, "shape", new)
     else:
@@ -329,7 +329,7 @@ def _(r: Resizer, n: Node) -> None:
     if sizes is None or not r.touched(y):
         return
     offset = len(r.shape(y)) - len(sizes)
-    r.set_integers(n, 1, [r.count(y, k + offset) if s > 1 else s for k, s in enumerate(sizes)])
+    r.set_integers(n, 1, [r.count(y, k + offset) if s is not None and s > 1 else s for k, s in enumerate(sizes)])
 
 
 @rule("DepthToSpace", "SpaceToDepth", kind=MOVEMENT, passes=PASSES)

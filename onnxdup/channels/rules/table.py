@@ -30,8 +30,8 @@ class Resizer(Protocol):
         """Does the activation lose anything?"""
         ...
 
-    def integers(self, node: Node, slot: int) -> list[int] | None:
-        """An integer constant input as a list, or None."""
+    def integers(self, node: Node, slot: int) -> list[int | None] | None:
+        """An integer input element by element, None for computed elements; None where nothing is known."""
         ...
 
     def shape(self, value: str) -> tuple[int, ...]:
@@ -46,7 +46,7 @@ class Resizer(Protocol):
         """Change an attribute; None removes it."""
         ...
 
-    def set_integers(self, node: Node, slot: int, values: Sequence[int]) -> None:
+    def set_integers(self, node: Node, slot: int, values: Sequence[int | None]) -> None:
         """Give the node its own integer constant at an input."""
         ...
 

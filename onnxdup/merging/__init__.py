@@ -1,0 +1,20 @@
+"""What becomes of a channel group: `Merge` values, how they are chosen (selection) and made good (compensation)."""
+
+from __future__ import annotations
+
+from onnxdup.merging.exact import exact_merge
+from onnxdup.merging.methods import METHODS, Method, approximate_merge, method_named
+from onnxdup.merging.plan import Entry, Merge, MergePlan
+from onnxdup.merging.problem import Problem
+
+__all__ = [
+    "METHODS",
+    "Entry",
+    "Merge",
+    "MergePlan",
+    "Method",
+    "Problem",
+    "approximate_merge",
+    "exact_merge",
+    "method_named",
+]

@@ -1,0 +1,198 @@
+"""The exact pass: dead, constant and provably related channels of one group. Nothing here is approximate.
+
+Rules, in the order of trial: a channel that nobody reads; a channel that is always zero; a channel that is constant
+(absorbed by the biases behind it, or folded into another constant channel); h_j = a h_i + kappa.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from onnxdup.channels import ChannelGroup, Outcome, Reader, constants, relations
+from onnxdup.channels.relation import EXACT_ULP, mantissa_bits
+from onnxdup.channels.tracer import Sink, Source
+from onnxdup.merging.plan import Array, Entry, Index, Merge
+from onnxdup.similarity import similarity_components
+
+MAX_ROUNDS = 4096
+NONE = -1
+
+
+@dataclass
+class _State:
+    """Target of each channel (itself: kept; NONE: gone), with scale and shift per sink."""
+
+    group: ChannelGroup
+    target: Index
+    scale: Array
+    shift: Array
+    entries: list[Entry] = field(default_factory=list)
+
+    def drop(self, rule: str, j: int, i: int, scale: Array, shift: Array, residual: float = 0.0) -> None:
+        self.target[j], self.scale[:, j], self.shift[:, j] = i, scale, shift
+        a = float(scale[0]) if i != NONE and len(scale) else 0.0
+        kappa = float(shift[0]) if len(shift) else 0.0
+        self.entries.append(Entry(self.group.name, rule, int(j), int(i), a, kappa, float(residual)))
+
+    @property
+    def alive(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.target == np.arange(self.group.size), bool)
+
+
+def exact_merge(group: ChannelGroup, reader: Reader, ulps: float = EXACT_ULP) -> Merge | None:
+    """Everything in a group that can be proven redundant, or None."""
+    if group.frozen or group.size < 2:
+        return None
+    sinks, n = len(group.sinks), group.size
+    state = _State(group, np.arange(n), np.ones((sinks, n)), np.zeros((sinks, n)))
+    if all(s.use is not None for s in group.sinks):
+        _unread(state, reader)
+        _constant(state, np.array(constants(reader)))
+    _related(state, reader, ulps)
+    if state.alive.all():
+        return None
+    if not state.alive.any():
+        _spare(state)
+    return None if state.alive.all() else _merge(state)
+
+
+def _spare(state: _State) -> None:
+    """A layer keeps at least one filter."""
+    state.target[0], state.scale[:, 0], state.shift[:, 0] = 0, 1.0, 0.0
+    state.entries = [e for e in state.entries if e.dropped != 0]
+
+
+def columns(sink: Sink, reader: Reader) -> npt.NDArray[np.generic]:
+    """What a sink reads from each channel: (channels, m), stored type."""
+    from onnxdup.channels.tracer import moved
+    from onnxdup.channels.transfer import PerChannel
+
+    assert sink.use is not None
+    use = sink.use
+    return reader.stored(PerChannel(use.ids, lambda: moved(use.constant, use.axis)))
+
+
+def _unread(state: _State, reader: Reader) -> None:
+    silent = np.ones(state.group.size, bool)
+    for sink in state.group.sinks:
+        silent &= (columns(sink, reader) == 0).all(1)
+        if not silent.any():
+            return
+    zero = np.zeros(len(state.group.sinks))
+    for j in np.flatnonzero(silent):
+        state.drop("nobody reads it", int(j), NONE, zero, zero)
+
+
+def _constant(state: _State, values: Array) -> None:
+    """`values` (sinks, channels), NaN where a channel varies."""
+    known = np.flatnonzero(~np.isnan(values).any(0) & state.alive)
+    absorbing = np.array([s.shift for s in state.group.sinks])
+    leader: int | None = None
+    for j in known.tolist():
+        v = values[:, j]
+        if (v == 0).all():
+            state.drop("always zero", j, NONE, 0 * v, 0 * v)
+        elif absorbing[v != 0].all():
+            state.drop("constant, absorbed by the bias", j, NONE, 0 * v, v)
+        elif leader is None:
+            leader = j
+        elif ((values[:, leader] != 0) | (v == 0)).all():
+            with np.errstate(divide="ignore", invalid="ignore"):
+                scale = np.where(v == 0, 0.0, v / values[:, leader])
+            state.drop("constant, a multiple of another constant", j, leader, scale, 0 * v)
+
+
+def _related(state: _State, reader: Reader, ulps: float) -> None:
+    """Pairs whose rows are parallel are tried against the first of their kind; the proof decides."""
+    alive = np.flatnonzero(state.alive)
+    label = _candidates(state.group, reader, alive, ulps)
+    waiting = alive[np.bincount(label, minlength=1)[label] > 1] if len(alive) else alive
+    kind = dict(zip(alive.tolist(), label.tolist(), strict=True))
+    for _ in range(MAX_ROUNDS):
+        if len(waiting) < 2:
+            return
+        kinds = np.array([kind[c] for c in waiting.tolist()])
+        _, first, inverse = np.unique(kinds, return_index=True, return_inverse=True)
+        leader = waiting[first][inverse]
+        member = waiting != leader
+        outcome = relations(reader, leader[member], waiting[member], ulps)
+        ok = outcome.ok & _same_weight_same_scale(state.group, outcome)
+        _record(state, leader[member], waiting[member], outcome, ok)
+        rest = waiting[member][~ok]
+        counts = np.bincount([kind[c] for c in rest.tolist()], minlength=1)
+        waiting = np.array([c for c in rest.tolist() if counts[kind[c]] > 1], np.int64)
+
+
+def _candidates(group: ChannelGroup, reader: Reader, alive: Index, ulps: float) -> Index:
+    """Label per channel: rows of equal direction (up to sign) in the widest source."""
+    source = max(group.sources, key=lambda s: _live_rows(s, reader, alive))
+    rows = reader.stored(source.rows)[alive]
+    delta = max(ulps, 1.0) * 2.0 ** -mantissa_bits(rows.dtype)
+    tau = max(0.9, 1.0 - max(delta * delta * rows.shape[1], 1e-12))
+    zero = (rows == 0).all(1)
+    label = np.asarray(similarity_components(rows, [tau], metric="absolute")[0], np.int64)
+    return np.where(zero, label.max(initial=0) + 1, label)
+
+
+def _live_rows(source: Source, reader: Reader, alive: Index) -> tuple[int, int]:
+    rows = reader.stored(source.rows)[alive]
+    return int((rows != 0).any(1).sum()), rows.shape[1]
+
+
+def _same_weight_same_scale(group: ChannelGroup, outcome: Outcome) -> npt.NDArray[np.bool_]:
+    """A weight shared by several sinks absorbs one scale only, and a bias shared by them one shift."""
+    ok = np.ones(len(outcome.ok), bool)
+    seen: dict[str, int] = {}
+    for k, sink in enumerate(group.sinks):
+        if sink.use is None:
+            continue
+        first = seen.setdefault(sink.use.constant.root, k)
+        if first != k:
+            ok &= np.isclose(outcome.at[k].a, outcome.at[first].a, rtol=1e-12, atol=0)
+            ok &= outcome.at[k].no_shift & outcome.at[first].no_shift
+    return ok
+
+
+def _record(state: _State, i: Index, j: Index, outcome: Outcome, ok: npt.NDArray[np.bool_]) -> None:
+    scale = np.array([r.a for r in outcome.at])
+    shift = np.array([r.kappa for r in outcome.at])
+    for p in np.flatnonzero(ok).tolist():
+        plain = (scale[:, p] == 1).all() and (shift[:, p] == 0).all()
+        rule = "copy" if plain else "scaled copy" if (shift[:, p] == 0).all() else "affine copy"
+        state.drop(rule, int(j[p]), int(i[p]), scale[:, p], shift[:, p], outcome.residual[p])
+
+
+def _merge(state: _State) -> Merge:
+    group, n = state.group, state.group.size
+    keep = np.flatnonzero(state.alive)
+    place = np.full(n, NONE)
+    place[keep] = np.arange(len(keep))
+    held = np.flatnonzero(state.target != NONE)
+    unmerge, constant = {}, {}
+    for k, sink in enumerate(group.sinks):
+        if sink.use is None:
+            continue
+        key = binding_of(group, sink).key
+        columns = place[state.target[held]]
+        unmerge[key] = csr_array((state.scale[k, held], (held, columns)), shape=(n, len(keep)))
+        if state.shift[k].any():
+            constant[sink.node.name] = state.shift[k].copy()
+    clusters = tuple(tuple(np.flatnonzero(state.target == i).tolist()) for i in keep.tolist())
+    return Merge(
+        group.name,
+        n,
+        keep,
+        unmerge,
+        constant,
+        clusters=tuple(c for c in clusters if len(c) > 1),
+        entries=tuple(state.entries),
+    )
+
+
+def binding_of(group: ChannelGroup, sink: Sink):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    """The binding through which a sink reads the group."""
+    return next(b for b in group.bindings if any(u is sink.use for u in b.uses))

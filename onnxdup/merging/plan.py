@@ -1,0 +1,154 @@
+"""`Merge`: the one value that every method returns, and plans made of them.
+
+h ≈ unmerge @ h[keep] + constant. Producers and carriers keep (or combine) rows, consumers absorb V ← V · unmerge, the
+biases behind them absorb V · constant. The words merge and unmerge are those of git-re-basin and ZipIt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from onnxdup.errors import InputError
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A ledger line: channel `dropped` is `a` times channel `kept` plus `kappa`, by `rule`, within `residual`.
+
+    `kept` is -1 where nothing is kept for it (dead or constant channels).
+    """
+
+    group: str
+    rule: str
+    dropped: int
+    kept: int
+    a: float
+    kappa: float
+    residual: float
+
+
+@dataclass(frozen=True)
+class Merge:
+    """How `size` channels of a group become `len(keep)`.
+
+    `unmerge[consumer binding]` is (size, k); `constant[sink node]` (size,) is what the dropped channels add there;
+    `combine[producer binding]` is (k, size), absent where rows are kept; `shift[additive binding]` (k,) is added to
+    the stored shift after its rows were kept.
+    """
+
+    group: str
+    size: int
+    keep: Index
+    unmerge: Mapping[str, csr_array]
+    constant: Mapping[str, Array] = field(default_factory=dict)
+    combine: Mapping[str, csr_array] = field(default_factory=dict)
+    shift: Mapping[str, Array] = field(default_factory=dict)
+    clusters: tuple[tuple[int, ...], ...] = ()
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def dropped(self) -> Index:
+        """Channels that go."""
+        return np.setdiff1d(np.arange(self.size), self.keep)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "group": self.group,
+            "size": self.size,
+            "keep": self.keep.tolist(),
+            "unmerge": {k: _sparse(v) for k, v in self.unmerge.items()},
+            "constant": {k: v.tolist() for k, v in self.constant.items()},
+            "combine": {k: _sparse(v) for k, v in self.combine.items()},
+            "shift": {k: v.tolist() for k, v in self.shift.items()},
+            "clusters": [list(c) for c in self.clusters],
+            "entries": [vars(e) for e in self.entries],
+        }
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Merge:
+        """Inverse of `as_dict`."""
+        return cls(
+            d["group"],
+            int(d["size"]),
+            np.asarray(d["keep"], np.int64),
+            {k: _dense(v) for k, v in d["unmerge"].items()},
+            {k: np.asarray(v, np.float64) for k, v in d["constant"].items()},
+            {k: _dense(v) for k, v in d["combine"].items()},
+            {k: np.asarray(v, np.float64) for k, v in d["shift"].items()},
+            tuple(tuple(int(i) for i in c) for c in d["clusters"]),
+            tuple(Entry(**e) for e in d["entries"]),
+        )
+
+
+def _sparse(matrix: csr_array) -> dict[str, Any]:
+    coo = matrix.tocoo()
+    return {
+        "shape": list(coo.shape),
+        "rows": coo.coords[0].tolist(),
+        "columns": coo.coords[1].tolist(),
+        "values": coo.data.tolist(),
+    }
+
+
+def _dense(d: Mapping[str, Any]) -> csr_array:
+    return csr_array((d["values"], (d["rows"], d["columns"])), shape=tuple(d["shape"]))
+
+
+@dataclass(frozen=True)
+class MergePlan:
+    """Rounds of merges: the groups of a round are those of the document after the rounds before it."""
+
+    source: str
+    method: str
+    tau: float
+    rounds: tuple[tuple[Merge, ...], ...] = ()
+
+    @property
+    def merges(self) -> tuple[Merge, ...]:
+        """All merges, in order."""
+        return tuple(m for r in self.rounds for m in r)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The ledger of exact merges."""
+        return tuple(e for m in self.merges for e in m.entries)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form; equal plans give equal text."""
+        return {
+            "onnxdup_plan": PLAN_VERSION,
+            "source": self.source,
+            "method": self.method,
+            "tau": self.tau,
+            "rounds": [[m.as_dict() for m in r] for r in self.rounds],
+        }
+
+    def to_json(self) -> str:
+        """Text of a plan file."""
+        return json.dumps(self.as_dict(), allow_nan=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str, *, file: object = None) -> MergePlan:
+        """Read a plan file. InputError where it is not one."""
+        try:
+            d = json.loads(text)
+            if d["onnxdup_plan"] != PLAN_VERSION:
+                raise InputError(f"plan version {d['onnxdup_plan']} is not supported", file=file)
+            rounds = tuple(tuple(Merge.from_dict(m) for m in r) for r in d["rounds"])
+            return cls(d["source"], d["method"], float(d["tau"]), rounds)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"is not a merge plan ({type(error).__name__})", file=file, remedy="write one with --plan-out"
+            ) from None

@@ -1,0 +1,153 @@
+"""`merge`: exact rounds until nothing changes, then at tau < 1 one approximate round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from onnxdup.channels import ChannelGroup, Trace, trace
+from onnxdup.channels.relation import EXACT_ULP
+from onnxdup.errors import UsageError
+from onnxdup.graph import Document
+from onnxdup.merging import Merge, MergePlan, Method, approximate_merge, exact_merge, method_named
+from onnxdup.surgery import ShapesDisagree, apply
+
+MAX_ROUNDS = 32
+Shape = tuple[int, ...]
+Choose = Callable[[ChannelGroup, Trace], Merge | None]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A reduced document, the plan that made it, and the traces before and after."""
+
+    document: Document
+    plan: MergePlan
+    before: Trace
+    after: Trace
+    declined: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        """Was anything merged?"""
+        return bool(self.plan.merges)
+
+    @property
+    def exact(self) -> bool:
+        """Is every merge proven?"""
+        return all(m.entries and not m.combine for m in self.plan.merges)
+
+    @property
+    def removed(self) -> int:
+        """Channels that went."""
+        return sum(m.size - len(m.keep) for m in self.plan.merges)
+
+
+def merge(
+    document: Document,
+    tau: float = 1.0,
+    method: str | None = None,
+    *,
+    keep: float | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    input_shapes: Mapping[str, Shape] | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    ulps: float = EXACT_ULP,
+    progress: Progress | None = None,
+) -> Reduction:
+    """Merge duplicate filters of a document.
+
+    `tau` = 1 is the exact pass alone. Below 1 the exact pass runs first (not for `paper` and `norm`, which are what
+    their authors wrote), then `method`, by default `cluster`. `keep` is the share of channels that `norm` keeps.
+    `include` and `exclude` are globs over the names of groups, tensors and nodes. Raises UsageError for a bad tau,
+    method or pattern.
+    """
+    if not 0 < tau <= 1:
+        raise UsageError(f"tau is {tau}", remedy="choose 0 < tau <= 1; 1 merges exact duplicates only")
+    chosen = method_named(method or ("exact" if tau == 1 else "cluster"))
+    say = progress or (lambda _: None)
+    job = _Job(document, include, exclude, input_shapes, shapes, say)
+    if chosen.exact_first:
+        job.run(lambda g, t: exact_merge(g, t.reader(g), ulps), "exact pass", MAX_ROUNDS)
+    if chosen.name != "exact":
+        job.run(lambda g, t: approximate_merge(chosen, g, t, tau, keep), f"{chosen.name} at tau {tau:g}", 1)
+    plan = MergePlan(document.sha256(), chosen.name, tau, tuple(job.rounds))
+    return Reduction(job.trace.document, plan, job.first, job.trace, job.declined)
+
+
+def replay(document: Document, plan: MergePlan, *, input_shapes: Mapping[str, Shape] | None = None) -> Reduction:
+    """Apply a stored plan. UsageError where it was made for another model."""
+    if plan.source != document.sha256():
+        raise UsageError("the plan was made for another model", file=document.path, remedy="make a new plan from this file")
+    job = _Job(document, (), (), input_shapes, None, lambda _: None)
+    for merges in plan.rounds:
+        job.apply(merges)
+    return Reduction(job.trace.document, plan, job.first, job.trace)
+
+
+class _Job:
+    """Rounds of trace → choose → apply."""
+
+    def __init__(
+        self,
+        document: Document,
+        include: Sequence[str],
+        exclude: Sequence[str],
+        input_shapes: Mapping[str, Shape] | None,
+        shapes: Mapping[str, Shape] | None,
+        say: Progress,
+    ) -> None:
+        self.include, self.exclude, self.input_shapes, self.say = include, exclude, input_shapes, say
+        self.first = self.trace = trace(document, input_shapes=input_shapes, shapes=shapes)
+        self.rounds: list[tuple[Merge, ...]] = []
+        self.declined: dict[str, str] = {}
+        self._refuse_idle_patterns()
+
+    def run(self, choose: Choose, what: str, rounds: int) -> None:
+        """At most `rounds` rounds of one method, until it finds nothing."""
+        for number in range(rounds):
+            merges = []
+            for group in self.trace.groups:
+                if group.frozen is None and group.name not in self.declined and self._wanted(group):
+                    self.say(f"{what}: {group.name}")
+                    found = choose(group, self.trace)
+                    if found is not None and len(found.keep) < found.size:
+                        merges.append(found)
+            merges = self._applied(tuple(merges))
+            if not merges:
+                return
+            self.say(f"{what}, round {number + 1}: {sum(m.size - len(m.keep) for m in merges)} channels")
+
+    def apply(self, merges: tuple[Merge, ...]) -> None:
+        """One round, traced anew."""
+        self.trace = trace(apply(self.trace, merges), input_shapes=self.input_shapes)
+        self.rounds.append(merges)
+
+    def _applied(self, merges: tuple[Merge, ...]) -> tuple[Merge, ...]:
+        """Apply what can be applied; groups whose sizes do not follow are left alone, with the reason."""
+        while merges:
+            try:
+                self.apply(merges)
+                return merges
+            except ShapesDisagree as error:
+                for name in error.groups:
+                    self.declined[name] = f"sizes in the graph do not follow: {error.what}"
+                merges = tuple(m for m in merges if m.group not in self.declined)
+        return ()
+
+    def _wanted(self, group: ChannelGroup) -> bool:
+        names = {group.name, *(b.tensor for b in group.bindings), *(n for b in group.bindings for n in b.nodes)}
+        hit = lambda patterns: any(fnmatchcase(n, p) for n in names for p in patterns)  # noqa: E731
+        return (not self.include or hit(self.include)) and not hit(self.exclude)
+
+    def _refuse_idle_patterns(self) -> None:
+        names = {n for g in self.trace.groups for b in g.bindings for n in (g.name, b.tensor, *b.nodes)}
+        for pattern in (*self.include, *self.exclude):
+            if not any(fnmatchcase(n, pattern) for n in names):
+                raise UsageError(f"no node or tensor matches {pattern!r}", remedy="`onnxdup report` lists the names")
+
+
+__all__ = ["Document", "Method", "Reduction", "merge", "replay"]
