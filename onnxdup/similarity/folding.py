@@ -118,31 +118,35 @@ class ComponentFold:
 
     def add(self, tile: Tile) -> None:
         """Fold the pairs of one tile into the components."""
-        loosest = min(self._taus)
-        mask = self._screen.maybe(tile, loosest)
+        mask = self._screen.maybe(tile, min(self._taus))
         count = np.count_nonzero(mask)
         if count == 0:
             return
-        listed = self._found(tile, mask) if count * _SPARSE <= mask.size else None
+        if count * _SPARSE > mask.size:
+            for tau, partition in self._partitions.items():
+                self._fold_dense(tile, tau, partition)
+            return
+        found = self._found(tile, *pairs(tile, mask))
         for tau, partition in self._partitions.items():
-            found = self._unknown(tile, tau, partition) if listed is None else listed
             self._fold(tile, tau, partition, found)
 
     def labels(self) -> tuple[Indices, ...]:
         """Labels (K,) for each tau, in the order given."""
         return tuple(self._partitions[tau].labels() for tau in self._taus)
 
-    def _found(self, tile: Tile, mask: Bools) -> _Found:
-        r, c = pairs(tile, mask)
+    def _found(self, tile: Tile, r: Indices, c: Indices) -> _Found:
         return _Found(r, c, self._screen.coarse(tile, r, c))
 
-    def _unknown(self, tile: Tile, tau: float, partition: Partition) -> _Found:
-        roots = np.concatenate([partition.roots[tile.rows], partition.roots[tile.cols]])
+    def _fold_dense(self, tile: Tile, tau: float, partition: Partition) -> None:
+        """First one open pair of each filter, which usually connects what there is; then all those left."""
+        roots = partition.roots[np.append(tile.rows, tile.cols)]
         if (roots == roots[0]).all():
-            return _Found(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0))
+            return
         mask = self._screen.maybe(tile, tau)
         mask &= partition.apart(tile.rows[:, None], tile.cols[None, :])
-        return self._found(tile, mask)
+        self._fold(tile, tau, partition, self._found(tile, *_one_each(mask)))
+        mask &= partition.apart(tile.rows[:, None], tile.cols[None, :])
+        self._fold(tile, tau, partition, self._found(tile, *pairs(tile, mask)))
 
     def _fold(self, tile: Tile, tau: float, partition: Partition, found: _Found) -> None:
         margin = self._screen.units.margin
@@ -155,6 +159,13 @@ class ComponentFold:
         found = found.where(partition.apart(tile.rows[found.r], tile.cols[found.c]))
         edge = self._screen.fine(tile, found.r, found.c, tau) >= tau
         partition.unite(tile.rows[found.r[edge]], tile.cols[found.c[edge]])
+
+
+def _one_each(mask: Bools) -> tuple[Indices, Indices]:
+    """Position of the first set entry of every row and of every column that has one."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    r = np.append(rows, mask.argmax(axis=0)[cols])
+    return r, np.append(mask.argmax(axis=1)[rows], cols)
 
 
 def _compact(n: int, a: Indices, b: Indices) -> tuple[Indices, Indices, Indices]:

@@ -13,6 +13,10 @@ from onnxdup.similarity.units import Floats, Units
 
 ENERGY = 0.99
 
+_TALL = 4
+_SMALL = 1 << 23
+"""Up to this aspect ratio or this many entries, LAPACK gets the whole matrix."""
+
 
 @dataclass(frozen=True)
 class Spectrum:
@@ -89,11 +93,11 @@ def row_norms(rows: ArrayLike | Units, order: int = 2) -> Floats:
 
 
 def _triangle(tall: NDArray[Any], peak: float) -> Floats:
-    """A matrix (at most 2 m, m) with the singular values of tall / peak."""
+    """A small or square matrix with the singular values of tall / peak."""
     n, m = tall.shape
-    if n <= 2 * m:
+    if n <= _TALL * m or n * m <= _SMALL:
         return tall.astype(np.float64) / peak
-    step = max(2 * m, 1024)
+    step = max(_TALL * m, 4096)
     upper = np.empty((0, m))
     for start in range(0, n, step):
         block = np.vstack([upper, tall[start : start + step].astype(np.float64) / peak])

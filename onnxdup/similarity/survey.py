@@ -83,7 +83,7 @@ def survey(
             fold.add(tile)
         spread.add(tile)
         nearest.add(tile)
-    neighbours = nearest.index
+    neighbours = nearest.index(units)
     return Survey(
         taus=tuple(taus), labels=fold.labels(),
         pairs=spread.pairs, histogram=spread.histogram(),
@@ -117,7 +117,7 @@ class CosineSpread:
         np.multiply(square, square, out=square)
         if tile.diagonal:
             np.fill_diagonal(square, 0)
-        self._second += weight * _total(square.sum(axis=1))
+        self._second += weight * _total(square @ np.ones(square.shape[1], np.float32))
         self._fourth += weight * _total(np.einsum("ij,ij->i", square, square))
 
     def histogram(self) -> NDArray[np.int64]:
@@ -150,27 +150,39 @@ class NearestNeighbours:
     """
 
     def __init__(self, count: int) -> None:
-        self.index: Indices = np.full(count, -1)
         self._best = np.full(count, -2, np.float32)
+        self._place: Indices = np.full(count, -1)
+        self._places: list[Indices] = []
 
     def add(self, tile: Tile) -> None:
-        """Compare one tile's pairs with the best so far."""
-        cosines = tile.cosines
+        """Compare one tile's pairs with the best so far; which column it was is asked only at the end."""
         if tile.diagonal:
-            np.fill_diagonal(cosines, -2)
-        better = np.flatnonzero(cosines.max(axis=1) > self._best[tile.rows])
-        self._take(tile.rows[better], tile.cols, cosines[better])
+            np.fill_diagonal(tile.cosines, -2)
+        self._improve(tile.rows, tile.cosines.max(axis=1), tile.cols)
         if tile.diagonal:
-            np.fill_diagonal(cosines, 0)
-            return
-        better = np.flatnonzero(cosines.max(axis=0) > self._best[tile.cols])
-        self._take(tile.cols[better], tile.rows, cosines[:, better].T)
+            np.fill_diagonal(tile.cosines, 0)
+        else:
+            self._improve(tile.cols, tile.cosines.max(axis=0), tile.rows)
 
-    def _take(self, filters: Indices, others: Indices, cosines: NDArray[np.float32]) -> None:
-        if len(filters):
-            place = cosines.argmax(axis=1)
-            self.index[filters] = others[place]
-            self._best[filters] = cosines[np.arange(len(filters)), place]
+    def index(self, units: Units) -> Indices:
+        """Neighbour (K,) of each filter, -1 for none."""
+        index = np.full(len(self._place), -1)
+        order = np.argsort(self._place, kind="stable")
+        bounds = np.searchsorted(self._place[order], np.arange(len(self._places) + 1))
+        for number, others in enumerate(self._places):
+            filters = order[bounds[number] : bounds[number + 1]]
+            if len(filters):
+                cosines = units.screen(filters) @ units.screen(others).T
+                cosines[filters[:, None] == others[None, :]] = -2
+                index[filters] = others[cosines.argmax(axis=1)]
+        return index
+
+    def _improve(self, filters: Indices, largest: NDArray[np.float32], others: Indices) -> None:
+        better = filters[largest > self._best[filters]]
+        if len(better):
+            self._place[better] = len(self._places)
+            self._places.append(others)
+            self._best[filters] = np.maximum(self._best[filters], largest)
 
 
 def _cosines(units: Units, neighbours: Indices) -> Floats:
