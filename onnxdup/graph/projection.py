@@ -118,8 +118,9 @@ class Projection:
     def splice(self, model: ModelProto) -> None:
         """Bring the changes into `model`, a copy of the document's skeleton."""
         originals = list(model.graph.node)
+        was_sorted = is_sorted(originals)
         spliced = [self._spliced(node, originals) for node in self.graph.nodes]
-        if not is_sorted(spliced) and is_sorted(originals):
+        if was_sorted and not is_sorted(spliced):
             spliced = stable_sort(spliced)
         if [id(n) for n in spliced] != [id(n) for n in originals]:
             copies = [copied(n) for n in spliced]

@@ -118,6 +118,21 @@ def all_names(graph: GraphProto) -> Iterator[str]:
                 yield from all_names(inner)
 
 
+def names_are_text(graph: GraphProto) -> bool:
+    """Whether all names are UTF-8; protobuf hands out the others as bytes."""
+    values = (graph.input, graph.output, graph.value_info, graph.initializer)
+    try:
+        "".join(v.name for named in values for v in named)
+        "".join(s.values.name for s in graph.sparse_initializer)
+        for node in graph.node:
+            "".join((node.name, node.op_type, node.domain, *node.input, *node.output))
+            "".join(a.name for a in node.attribute)
+    except TypeError:
+        return False
+    inner = (g for node in graph.node for a in node.attribute for g in subgraphs(a))
+    return all(names_are_text(g) for g in inner)
+
+
 def declare_shape(shape: Any, sizes: Iterable[int]) -> None:
     """Make a TensorShapeProto say `sizes`."""
     del shape.dim[:]

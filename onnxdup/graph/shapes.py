@@ -17,6 +17,7 @@ from onnxdup.graph.external import external_tensors
 from onnxdup.graph.order import copied, is_sorted, stable_sort
 from onnxdup.graph.payloads import Payload
 from onnxdup.graph.protos import Value, declare_shape, read_value
+from onnxdup.graph.tensors import data_type_of
 from onnxdup.graph.weights import TensorInfo, is_constant
 from onnxdup.graph.wire import THRESHOLD
 
@@ -70,12 +71,12 @@ def light_model(document: Document) -> ModelProto:
             _fill(tensor, document.weights.payload(tensor.name))
             continue
         if tensor.name not in listed:
-            _add_input(graph, tensor.name, tensor)
+            _add_input(graph, document.weights.info(tensor.name))
         del graph.initializer[i]
     for i in range(len(graph.node) - 1, -1, -1):
         node = graph.node[i]
         if is_constant(node) and node.output[0] in large:
-            _add_input(graph, node.output[0], node.attribute[0].t)
+            _add_input(graph, document.weights.info(node.output[0]))
             del graph.node[i]
     for tensor in external_tensors(model):  # in subgraphs and functions
         _fill(tensor, document._files.payload(tensor))
@@ -96,10 +97,10 @@ def _fill(tensor: TensorProto, payload: Payload | None) -> None:
         tensor.raw_data = bytes(payload.read())
 
 
-def _add_input(graph: GraphProto, name: str, tensor: TensorProto) -> None:
-    value = graph.input.add(name=name).type.tensor_type
-    value.elem_type = tensor.data_type
-    declare_shape(value.shape, tensor.dims)
+def _add_input(graph: GraphProto, info: TensorInfo) -> None:
+    value = graph.input.add(name=info.name).type.tensor_type
+    value.elem_type = data_type_of(info.dtype)
+    declare_shape(value.shape, info.shape)
 
 
 def _override(document: Document, model: ModelProto, inputs: Mapping[str, tuple[int, ...]]) -> None:

@@ -17,6 +17,7 @@ from onnxdup.graph import wire
 from onnxdup.graph.document import Document, Source
 from onnxdup.graph.external import DataFiles, external_tensors, map_file, stamp
 from onnxdup.graph.payloads import Stored
+from onnxdup.graph.protos import names_are_text
 
 _FOREIGN = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the model", "run 'git lfs pull'"),
@@ -82,6 +83,8 @@ def _open(source: Source, files: DataFiles) -> Document:
         model, spans = _parse(source)
         if not model.HasField("graph"):
             raise InputError("contains no graph", remedy="it is not an ONNX model, or is damaged")
+        if not names_are_text(model.graph):
+            raise InputError("has a name that is not UTF-8", remedy=_DAMAGED)
         storage = {wire.RAW_DATA: "raw"}
         payloads = {
             name: Stored(source.data, s.offset, s.length, storage.get(s.field, "typed"), s.field)
@@ -90,8 +93,6 @@ def _open(source: Source, files: DataFiles) -> Document:
         document = Document(model, payloads, files, source)
         for tensor in external_tensors(model):
             files.payload(tensor)
-    except UnicodeDecodeError:
-        raise InputError("has a name that is not UTF-8", file=source.path, remedy=_DAMAGED) from None
     except InputError as error:
         if error.file is None and source.path is not None:
             raise _located(error, source.path) from None
