@@ -1,20 +1,23 @@
 """How far the outputs of an exact merge may differ from the original's, through rounding alone.
 
 An exact merge equals the original in the reals; in floating point it sums in another order. A dot product of
-length n, computed in any order with unit roundoff u, is off by at most gamma_n |x|'|w|, gamma_n = n u / (1 -
-n u) (Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., 2002, eq. 3.5). Both models carry
-that error, so they differ by 2 gamma_n |x|'|w| in one layer. A merge also adds rounded weights: up to
-`exact_ulp` units in the last place of the row's maximum for a relation counted as exact, and one rounding per
-stored sum, which lengthens n by 2·exact_ulp + 1. Through a path of L weight layers whose activations are
-1-Lipschitz, first-order terms add: 2 L gamma_n, relative to the size of what is summed. That size is taken to
-be the largest magnitude of the output, times `AMPLIFICATION` for cancellation (|x|'|w| exceeds |x'w|).
+length n, computed in any order with unit roundoff u, is off by at most gamma_n |x|'|w|, where gamma_n = n u /
+(1 - n u) (Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., 2002, eq. 3.5). A merge also
+stores rounded weights: off by up to `exact_ulp` units in the last place (2 u each) where a relation counts as
+exact, and once more per stored sum, as if n were longer by 2 exact_ulp + 1. Errors of consecutive layers
+compound as (1 + gamma_j)(1 + gamma_k) <= 1 + gamma_(j+k) (Higham, lemma 3.3), so a path through the network
+is as bad as one sum of length N, the sum of its layers' lengths. Both models carry that error: they differ by
+at most 2 gamma_N, relative to the size of what is summed, for which the largest magnitude of the output
+stands.
 
-For long sums in half precision n u reaches 1 and gamma_n is void; the probabilistic bound of Higham and Mary
-(SIAM J. Sci. Comput. 41 (2019) A2815) takes its place, gamma_n = exp(lambda sqrt(n) u + n u² / (1 - u)) - 1
-with lambda = 8.
+That stand-in is the weak point: where terms cancel or an activation flattens (a sigmoid near 0), errors are
+relative to something larger. Rounding errors seldom align, though (they grow like the root of N), which
+leaves a margin of about that root; and the noise measured between two correct ways of running the original,
+times `NOISE_MARGIN`, is allowed in any case.
 
-The bound is loose (errors rarely align), so it is the pass mark and not the expected error; the noise
-measured between two correct ways of running the original says what to expect.
+For long sums in half precision N u reaches 1 and gamma is void; the probabilistic bound of Higham and Mary
+(SIAM J. Sci. Comput. 41 (2019) A2815) takes its place: exp(lambda sqrt(n) u + n u^2 / (1 - u)) - 1 with
+lambda = 8.
 """
 
 from __future__ import annotations
@@ -28,7 +31,6 @@ import numpy as np
 from onnxdup.evaluation.casting import family
 from onnxdup.graph import Document, Node
 
-AMPLIFICATION = 4.0
 NOISE_MARGIN = 8.0
 _LAMBDA = 8.0
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
@@ -38,15 +40,16 @@ _LARGEST_RELATIVE = 0.05
 
 @dataclass(frozen=True)
 class Tolerance:
-    """`relative` error allowed, of an output's largest magnitude, and what it comes from.
+    """Relative error allowed, of the largest magnitude of an output, and what it comes from.
 
     `fan_in` is the longest sum of a weight layer, `depth` the number of weight layers on the longest path,
-    `unit_roundoff` that of the coarsest float weights.
+    `path_sum` the N of the derivation, `unit_roundoff` that of the coarsest float weights.
     """
 
     relative: float
     fan_in: int
     depth: int
+    path_sum: int
     unit_roundoff: float
 
     def absolute(self, scale: float, noise: float = 0.0) -> float:
@@ -57,13 +60,11 @@ class Tolerance:
 def exact_tolerance(document: Document, exact_ulp: int = 4) -> Tolerance:
     """The tolerance of an exact merge of `document` (see the module's derivation)."""
     sums = sum_lengths(document)
-    fan_in, depth, u = (
-        max(sums.values(), default=0),
-        weight_depth(document, sums),
-        unit_roundoff(document, sums),
-    )
-    bound = 2 * max(depth, 1) * gamma(fan_in + 2 * exact_ulp + 1, u) * AMPLIFICATION
-    return Tolerance(min(bound, _LARGEST_RELATIVE), fan_in, depth, u)
+    depth = longest_path(document, dict.fromkeys(sums, 1))
+    path_sum = longest_path(document, {index: n + 2 * exact_ulp + 1 for index, n in sums.items()})
+    u = unit_roundoff(document, sums)
+    bound = 2 * gamma(max(path_sum, 1), u)
+    return Tolerance(min(bound, _LARGEST_RELATIVE), max(sums.values(), default=0), depth, path_sum, u)
 
 
 def sum_lengths(document: Document) -> dict[int, int]:
@@ -92,15 +93,17 @@ def unit_roundoff(document: Document, sums: Mapping[int, int]) -> float:
     return max(float(ml_dtypes.finfo(d).eps) for d in floats) / 2  # type: ignore[no-untyped-call]
 
 
-def weight_depth(document: Document, sums: Mapping[int, int]) -> int:
-    """Weight layers on the longest path through the main graph; a recurrent layer counts as 16."""
-    depth: dict[str, int] = {}
+def longest_path(document: Document, lengths: Mapping[int, int]) -> int:
+    """The largest sum of `lengths` (by node index) along a path of the main graph; recurrent nodes count
+    16-fold.
+    """
+    reached: dict[str, int] = {}
     for node in document.nodes:
-        before = max((depth.get(name, 0) for name in (*node.inputs, *node.captured)), default=0)
+        before = max((reached.get(name, 0) for name in (*node.inputs, *node.captured)), default=0)
         steps = _STEPS if node.op_type in _RECURRENT else 1
-        here = before + (steps if node.index in sums else 0)
-        depth.update((name, here) for name in node.outputs if name)
-    return max(depth.values(), default=0)
+        here = before + steps * lengths.get(node.index, 0)
+        reached.update((name, here) for name in node.outputs if name)
+    return max(reached.values(), default=0)
 
 
 def _sum_length(node: Node, shapes: Mapping[str, tuple[int | None, ...]]) -> int:
