@@ -1,9 +1,9 @@
 """onnxdup: find, merge and gate duplicate filters in ONNX models, and prove that the function is preserved.
 
-import onnxdup
+    import onnxdup
 
-print(onnxdup.report("model.onnx").totals) result = onnxdup.merge("model.onnx", tau=0.9, data="test.npz")
-result.save("small.onnx")
+    print(onnxdup.report("model.onnx").totals)
+    onnxdup.merge("model.onnx", tau=0.9, data="test.npz").save("small.onnx")
 
 Every function takes a path, an `onnx.ModelProto`, a graphsurgeon graph or an onnx-ir model, prints nothing
 and changes neither its argument nor the file. Nothing heavy is imported before the first call.
@@ -14,10 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onnxdup.api import evaluate, load, report
+    from onnxdup.api import Merged, Rejected, evaluate, load, merge, report, verify
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "evaluate", "load", "report"]
+__all__ = ["Merged", "Rejected", "__version__", "evaluate", "load", "merge", "report", "verify"]
 
 
 def __getattr__(name: str) -> Any:

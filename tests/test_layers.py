@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "onnxdup"
 LAYERS = (
     *("errors", "graph", "runtime", "channels", "similarity", "merging", "surgery", "evaluation"),
-    *("reduce", "report", "gate", "api", "cli"),
+    *("reduce", "reporting", "gate", "api", "cli"),
 )
 TOP = ("__init__", "__main__")
 ONNX = {"onnx", "onnx_graphsurgeon", "onnx_ir", "google"}

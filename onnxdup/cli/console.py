@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from onnxdup.errors import UsageError
 
 if TYPE_CHECKING:
-    from onnxdup.report.schema import Artefact
+    from onnxdup.reporting.schema import Artefact
 
 
 class Advance(Protocol):
@@ -39,7 +39,7 @@ class Console:
         """Writes the document to stdout in the chosen format, and to the `--report` file in the format of its
         name.
         """
-        from onnxdup.report.formats import FORMATS, of_suffix
+        from onnxdup.reporting.formats import FORMATS, of_suffix
 
         if self.report is not None:
             _write(self.report, FORMATS[of_suffix(self.report)](document))
@@ -56,6 +56,11 @@ class Console:
         """Talk that only `-v` shows."""
         if self.verbose and not self.quiet:
             self._stderr(text)
+
+    def took(self, note: str) -> None:
+        """Says which provider `auto` took and why."""
+        if note:
+            self.say(note)
 
     def warn(self, text: str) -> None:
         """One line on stderr, also with `-q`."""
@@ -75,9 +80,21 @@ class Console:
         with _bar(title) as advance:
             yield advance
 
+    @contextmanager
+    def working(self, title: str) -> Iterator[Callable[[str], None]]:
+        """A line on stderr that shows the present step; with `-v` every step is a line of its own."""
+        shown = self.progress == "on" or (self.progress == "auto" and sys.stderr.isatty())
+        if not shown or self.quiet or self.verbose:
+            yield self.detail
+            return
+        from rich.console import Console as RichConsole
+
+        with RichConsole(stderr=True, highlight=False, markup=False).status(title) as status:
+            yield lambda step: status.update(f"{title}: {step}")
+
     def _text(self, document: Artefact) -> str:
-        from onnxdup.report import text
-        from onnxdup.report.formats import view
+        from onnxdup.reporting import text
+        from onnxdup.reporting.formats import view
 
         width = shutil.get_terminal_size(fallback=(100, 24)).columns
         return text.render(view(document), width=max(width, 40), colour=_colour())

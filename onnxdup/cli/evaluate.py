@@ -33,5 +33,7 @@ def command(
     console = opt.console_of(context)
     document = api.load(model, allow_linked_data=allow_linked_data)
     console.say(f"running {model}")
-    console.artefact(api.evaluate(document, input_shapes=shapes, **choices))
+    found = api.evaluate(document, input_shapes=shapes, **choices)
+    console.took(found.provider_note)
+    console.artefact(found)
     return 0

@@ -26,7 +26,14 @@ METHODS = ("exact", "cluster", "paper", "norm")
     help="Similarity threshold; 1 is the exact pass alone.",
 )
 @opt.option("--method", type=click.Choice(METHODS), help="Default: exact at tau 1, cluster below.")
-@opt.option("--keep", type=opt.POSITIVE, metavar="K", help="Channels that norm keeps per group.")
+@opt.option("--keep", type=values.TAU, metavar="F", help="Share of its channels that norm keeps.")
+@opt.option(
+    "--exact-ulp",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="Units in the last place within which stored weights count as equal.",
+)
 @opt.judging
 @opt.option("--plan", type=opt.PATH, metavar="FILE", help="Replay this plan instead of making one.")
 @opt.option("--plan-out", type=opt.PATH, metavar="FILE", help="Write the plan as JSON.")
@@ -62,20 +69,26 @@ def command(
 
     console = opt.console_of(context)
     document = api.load(model, allow_linked_data=allow_linked_data)
-    with console.advance(model) as progress:
-        merged = api.merge(
-            document,
-            output=target,
-            in_place=in_place,
-            stamp=not no_stamp,
-            input_shapes=shapes,
-            progress=progress,
-            **choices,
-        )
+    try:
+        with console.working(model) as say:
+            merged = api.merge(
+                document,
+                output=target,
+                in_place=in_place,
+                stamp=not no_stamp,
+                input_shapes=shapes,
+                progress=say,
+                **choices,
+            )
+    except api.Rejected as rejected:
+        console.took(rejected.report.provider_note)
+        console.artefact(rejected.report)
+        raise
     if plan_out is not None:
         merged.save_plan(plan_out)
+    console.took(merged.report.provider_note)
     console.artefact(merged.report)
-    return 0 if merged.report.status == "passed" else 1
+    return 0
 
 
 def _target(model: str, output: Path | None, in_place: bool) -> Path:

@@ -44,8 +44,8 @@ def command(
     files, shapes = values.models(models), values.shapes(input_shape)
     thresholds = sorted(set(tau), reverse=True)
     from onnxdup import api
-    from onnxdup.report.build import combine
-    from onnxdup.report.schema import Failure, ModelReport
+    from onnxdup.reporting.build import combine
+    from onnxdup.reporting.schema import Failure, ModelReport
 
     console = opt.console_of(context)
     reports: list[ModelReport] = []

@@ -41,5 +41,6 @@ def command(
     after = api.load(reduced, allow_linked_data=allow_linked_data)
     console.say(f"comparing {reduced} with {original}")
     found = api.verify(before, after, input_shapes=shapes, **choices)
+    console.took(found.provider_note)
     console.artefact(found)
     return 0 if found.status == "passed" else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from onnxdup.report import schema as s
+from onnxdup.reporting import schema as s
 
 TOOL = s.Tool("onnxdup", "0.0.0")
 MODEL = s.ModelIdentity("dir/we|ird <b>.onnx", "ab" * 32, 312456, "pytorch 2.13.0", 8, {"": 18, "com.x": 1})
@@ -66,7 +66,8 @@ def merge(status: s.Status = "passed", approximate: int = 57) -> s.MergeReport:
         macs=s.Change(37000, 32000),
         bytes=s.Change(152000, 132000),
         inputs=s.Inputs("digits_test.npz", 360, True, None),
-        provider="cpu",
+        provider="CPU",
+        provider_note="auto took CPU: no CUDA device",
         accuracy_before=accuracy,
         accuracy_after=accuracy,
         paired=s.Paired(2, 3, 1.0, -0.0028, s.Interval(-0.02, 0.01, 0.95)),
@@ -88,7 +89,8 @@ def evaluation(accuracy: bool = True) -> s.EvaluationReport:
         parameters=1000,
         macs=None,
         inputs=s.Inputs("random inputs", 64, accuracy, 0),
-        provider="cpu",
+        provider="CPU",
+        provider_note="auto took CPU: no CUDA device",
         accuracy=s.Accuracy(64, 0.5, INTERVAL, None) if accuracy else None,
         latency=s.Latency(64, 20, 1.25, 1.2, 1.4),
     )
@@ -103,7 +105,8 @@ def verification(status: s.Status = "failed") -> s.VerificationReport:
         original=MODEL,
         reduced=MODEL,
         inputs=s.Inputs("random inputs", 64, False, 0),
-        provider="cpu",
+        provider="CPU",
+        provider_note="auto took CPU: no CUDA device",
         accuracy_before=None,
         accuracy_after=None,
         paired=None,

@@ -11,9 +11,9 @@ import pytest
 from report_examples import DOCUMENTS, merge, report, verification
 
 from onnxdup.errors import InputError
-from onnxdup.report import codec, schema_files
-from onnxdup.report.formats import from_json, to_json
-from onnxdup.report.schema import Artefact, MergeReport
+from onnxdup.reporting import codec, schema_files
+from onnxdup.reporting.formats import from_json, to_json
+from onnxdup.reporting.schema import Artefact, MergeReport
 
 KINDS = [d.schema for d in DOCUMENTS]
 
@@ -28,7 +28,7 @@ def test_json_round_trip(document: Artefact) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=KINDS)
 def test_documents_validate_against_the_shipped_schema(document: Artefact) -> None:
     name = f"{document.schema.partition('/')[2]}.json"
-    shipped = json.loads((files("onnxdup.report") / "schemas" / name).read_text())
+    shipped = json.loads((files("onnxdup.reporting") / "schemas" / name).read_text())
     jsonschema.Draft202012Validator.check_schema(shipped)
     jsonschema.validate(json.loads(to_json(document)), shipped)
 
@@ -36,7 +36,7 @@ def test_documents_validate_against_the_shipped_schema(document: Artefact) -> No
 @pytest.mark.parametrize("name", sorted(schema_files.schemas()))
 def test_shipped_schema_files_are_current(name: str) -> None:
     expected = schema_files.text(schema_files.schemas()[name])
-    assert (schema_files.FOLDER / name).read_text() == expected, "run `python -m onnxdup.report`"
+    assert (schema_files.FOLDER / name).read_text() == expected, "run `python -m onnxdup.reporting`"
 
 
 def test_schema_refuses_unknown_keys_and_wrong_types() -> None:

@@ -8,11 +8,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from report_examples import DOCUMENTS, evaluation, layer, merge, report, verification
 
-from onnxdup.report import github, junit, markdown, text
-from onnxdup.report.cases import cases
-from onnxdup.report.formats import FORMATS, view
-from onnxdup.report.schema import Artefact, Change
-from onnxdup.report.view import count, percent, saved, size
+from onnxdup.reporting import github, junit, markdown, text
+from onnxdup.reporting.cases import cases
+from onnxdup.reporting.formats import FORMATS, view
+from onnxdup.reporting.schema import Artefact, Change
+from onnxdup.reporting.view import count, percent, saved, size
 
 KINDS = [d.schema for d in DOCUMENTS]
 

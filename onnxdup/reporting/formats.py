@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from onnxdup.errors import InputError
-from onnxdup.report import codec, github, junit, markdown, text
-from onnxdup.report.schema import (
+from onnxdup.reporting import codec, github, junit, markdown, text
+from onnxdup.reporting.schema import (
     DOCUMENTS,
     Artefact,
     EvaluationReport,
@@ -17,9 +17,9 @@ from onnxdup.report.schema import (
     Report,
     VerificationReport,
 )
-from onnxdup.report.view import View
-from onnxdup.report.view_report import of_report
-from onnxdup.report.view_runs import of_evaluation, of_merge, of_verification
+from onnxdup.reporting.view import View
+from onnxdup.reporting.view_report import of_report
+from onnxdup.reporting.view_runs import of_evaluation, of_merge, of_verification
 
 SUFFIXES: Mapping[str, str] = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".xml": "junit"}
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from onnxdup.report.view import Column, Line, Table, View
+from onnxdup.reporting.view import Column, Line, Table, View
 
 _STYLES = {"plain": "", "title": "bold", "quiet": "dim", "good": "green", "bad": "red"}
 _NAME_WIDTH = 16

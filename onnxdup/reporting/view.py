@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from onnxdup.report.schema import Accuracy, Change, Check, Inputs, ModelIdentity, Obstacle
+from onnxdup.reporting.schema import Accuracy, Change, Check, Inputs, ModelIdentity, Obstacle
 
 Tone = Literal["plain", "title", "quiet", "good", "bad"]
 _TONES: dict[str, Tone] = {"passed": "good", "failed": "bad", "inconclusive": "bad", "skipped": "quiet"}

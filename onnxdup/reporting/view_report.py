@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onnxdup.report.schema import AtTau, Failure, LayerReport, ModelReport, Report, Totals
-from onnxdup.report.view import (
+from onnxdup.reporting.schema import AtTau, Failure, LayerReport, ModelReport, Report, Totals
+from onnxdup.reporting.view import (
     Block,
     Column,
     Line,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
-from onnxdup.report.cases import Case, cases
-from onnxdup.report.schema import Artefact
+from onnxdup.reporting.cases import Case, cases
+from onnxdup.reporting.schema import Artefact
 
 _CHILD = {"failed": "failure", "inconclusive": "failure", "skipped": "skipped"}
 

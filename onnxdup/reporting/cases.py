@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnxdup.report.schema import (
+from onnxdup.reporting.schema import (
     Artefact,
     Check,
     MergeReport,

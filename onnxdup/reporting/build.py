@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Protocol
 
@@ -11,9 +12,9 @@ import numpy as np
 from onnxdup.channels import ChannelGroup, Layer, Trace, constants, trace
 from onnxdup.evaluation import cost
 from onnxdup.graph import Document
-from onnxdup.report import schema
-from onnxdup.report.measure import at_tau, measure
-from onnxdup.report.runs import TOOL, identity
+from onnxdup.reporting import schema
+from onnxdup.reporting.measure import at_tau, measure
+from onnxdup.reporting.runs import TOOL, identity
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -72,18 +73,24 @@ def wanted(names: Sequence[str], include: Sequence[str], exclude: Sequence[str])
     return (not include or matches(include)) and not matches(exclude)
 
 
-def obstacles(traced: Trace) -> tuple[schema.Obstacle, ...]:
-    """Reasons that freeze groups, with how many groups and channels each holds, largest first."""
+def obstacles(traced: Trace, declined: Mapping[str, str] | None = None) -> tuple[schema.Obstacle, ...]:
+    """Reasons that hold groups back, with how many groups and channels each holds, largest first.
+
+    `declined` are groups that could not be cut although nothing freezes them, with the reason.
+    """
     found: dict[str, schema.Obstacle] = {}
     for group in traced.groups:
-        if group.frozen:
-            old = found.get(group.frozen.reason)
-            node = old.node if old else group.frozen.node
-            groups, filters = (old.groups, old.filters) if old else (0, 0)
-            found[group.frozen.reason] = schema.Obstacle(
-                group.frozen.reason, groups + 1, filters + group.size, node
-            )
+        reason, node = _reason(group, declined or {})
+        if reason:
+            old = found.get(reason, schema.Obstacle(reason, 0, 0, node))
+            found[reason] = replace(old, groups=old.groups + 1, filters=old.filters + group.size)
     return tuple(sorted(found.values(), key=lambda o: (-o.filters, o.reason)))
+
+
+def _reason(group: ChannelGroup, declined: Mapping[str, str]) -> tuple[str, str]:
+    if group.frozen:
+        return group.frozen.reason, group.frozen.node
+    return declined.get(group.name, ""), group.bindings[0].node if group.bindings else ""
 
 
 def _layer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from onnxdup.report.view import Line, Table, View
+from onnxdup.reporting.view import Line, Table, View
 
 _MARKS = {"good": "✅ ", "bad": "❌ "}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from onnxdup.report.schema import (
+from onnxdup.reporting.schema import (
     Accuracy,
     Change,
     EvaluationReport,
@@ -14,7 +14,7 @@ from onnxdup.report.schema import (
     Paired,
     VerificationReport,
 )
-from onnxdup.report.view import (
+from onnxdup.reporting.view import (
     Block,
     Column,
     Line,
@@ -42,7 +42,7 @@ def of_merge(report: MergeReport) -> View:
         _changes(report),
         *_comparison(report.accuracy_before, report.accuracy_after, report.paired, report.fidelity),
         *(
-            [Line(f"Compared on {inputs(report.inputs)} ({report.provider}).", "quiet")]
+            [Line(f"Compared on {inputs(report.inputs)}, with {report.provider}.", "quiet")]
             if report.inputs
             else []
         ),
@@ -60,7 +60,7 @@ def of_verification(report: VerificationReport) -> View:
         identity(report.original),
         identity(report.reduced),
         *_comparison(report.accuracy_before, report.accuracy_after, report.paired, report.fidelity),
-        Line(f"Compared on {inputs(report.inputs)} ({report.provider}).", "quiet"),
+        Line(f"Compared on {inputs(report.inputs)}, with {report.provider}.", "quiet"),
         *map(check, report.checks),
         *(Line(note, "quiet") for note in report.notes),
         Line(f"Verification {report.status}.", "good" if report.status == "passed" else "bad"),
@@ -84,7 +84,7 @@ def of_evaluation(report: EvaluationReport) -> View:
     ]
     if not report.accuracy:
         blocks.append(Line(UNCHECKED))
-    blocks.append(Line(f"Run on {inputs(report.inputs)} ({report.provider}).", "quiet"))
+    blocks.append(Line(f"Run on {inputs(report.inputs)}, with {report.provider}.", "quiet"))
     return (*blocks, *(Line(note, "quiet") for note in report.notes))
 
 
@@ -155,10 +155,13 @@ def _plan(report: MergeReport) -> Line:
     plan = report.plan
     if not plan.exact and not plan.approximate:
         return Line(f"Nothing to merge at tau {plan.tau:g} ({plan.method}): the output equals the input.")
-    return Line(
-        f"Removed {count(plan.exact)} channels by exact relations and {count(plan.approximate)} by "
-        f"{plan.method} at tau {plan.tau:g}, in {plan.groups} group{'s' if plan.groups != 1 else ''}."
+    near = (
+        f" and {count(plan.approximate)} by {plan.method} at tau {plan.tau:g}"
+        if plan.method != "exact"
+        else ""
     )
+    groups = f"{plan.groups} channel group{'s' if plan.groups != 1 else ''}"
+    return Line(f"Removed {count(plan.exact)} channels by exact relations{near}, in {groups}.")
 
 
 def _written(report: MergeReport) -> Line:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onnxdup.report.cases import Case, cases
-from onnxdup.report.schema import Artefact
+from onnxdup.reporting.cases import Case, cases
+from onnxdup.reporting.schema import Artefact
 
 _LEVEL = {"passed": "notice", "skipped": "warning", "failed": "error", "inconclusive": "error"}
 

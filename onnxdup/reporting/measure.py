@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from onnxdup.report import schema
+from onnxdup.reporting import schema
 from onnxdup.similarity import Survey, Units, complete_linkage, spectrum, survey
 
 Rows = npt.NDArray[np.generic]

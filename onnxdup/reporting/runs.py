@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from onnxdup import __version__, evaluation
 from onnxdup.graph import Document
-from onnxdup.report import schema
+from onnxdup.reporting import schema
 
 T = TypeVar("T")
 TOOL = schema.Tool("onnxdup", __version__)
@@ -37,9 +37,9 @@ def evaluation_report(document: Document, found: evaluation.Evaluation) -> schem
         macs=_per_sample(found.cost),
         inputs=_inputs(found),
         provider=provider(found),
+        provider_note=found.note,
         accuracy=accuracy(found.accuracy),
         latency=None if found.latency is None else _same(schema.Latency, found.latency),
-        notes=notes(found),
     )
 
 
@@ -89,11 +89,6 @@ def macs(found: evaluation.Comparison) -> schema.Change | None:
 def provider(found: evaluation.Comparison | evaluation.Evaluation) -> str:
     """CPU, CUDA, or the execution provider's own name."""
     return _PROVIDERS.get(found.provider, found.provider)
-
-
-def notes(found: evaluation.Comparison | evaluation.Evaluation) -> tuple[str, ...]:
-    """What the run has to say besides its numbers."""
-    return (found.note,) if found.note else ()
 
 
 def _inputs(found: evaluation.Comparison | evaluation.Evaluation) -> schema.Inputs:

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from onnxdup.report.codec import json_schema
-from onnxdup.report.schema import DOCUMENTS, SCHEMA_VERSION
+from onnxdup.reporting.codec import json_schema
+from onnxdup.reporting.schema import DOCUMENTS, SCHEMA_VERSION
 
 FOLDER = Path(__file__).parent / "schemas"
 

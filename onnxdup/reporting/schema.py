@@ -2,8 +2,8 @@
 documents.
 
 `Report` (of `onnxdup report`), `MergeReport`, `EvaluationReport` and `VerificationReport`. The JSON form is
-`codec.to_dict`, the JSON Schema files in `schemas/` are generated from the classes (`python -m
-onnxdup.report`).
+`codec.to_dict`, the JSON Schema files in `schemas/` are generated from the classes by
+`python -m onnxdup.reporting`.
 
 Versions: `schema_version` is "major.minor"; a new optional field raises the minor, a changed or removed one
 the major.
@@ -308,6 +308,7 @@ class MergeReport:
     bytes: Change
     inputs: Inputs | None
     provider: str
+    provider_note: str
     accuracy_before: Accuracy | None
     accuracy_after: Accuracy | None
     paired: Paired | None
@@ -340,6 +341,7 @@ class EvaluationReport:
     macs: int | None
     inputs: Inputs
     provider: str
+    provider_note: str
     accuracy: Accuracy | None
     latency: Latency | None
     notes: tuple[str, ...] = ()
@@ -357,6 +359,7 @@ class VerificationReport:
     reduced: ModelIdentity
     inputs: Inputs
     provider: str
+    provider_note: str
     accuracy_before: Accuracy | None
     accuracy_after: Accuracy | None
     paired: Paired | None

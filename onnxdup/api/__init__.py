@@ -1,0 +1,190 @@
+"""The Python API, and what the commands call: load, report, merge, evaluate, verify.
+
+Every function takes a path, an `onnx.ModelProto`, a graphsurgeon graph, an onnx-ir model or a loaded
+`Document`, prints nothing and changes neither its argument nor the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onnxdup.graph import Document
+from onnxdup.graph import load as _load
+
+if TYPE_CHECKING:
+    from onnxdup.api.merging import Merged as Merged
+    from onnxdup.api.merging import Rejected as Rejected
+    from onnxdup.api.merging import Say
+    from onnxdup.merging import MergePlan
+    from onnxdup.reporting.build import Advance
+    from onnxdup.reporting.schema import EvaluationReport, ModelReport, VerificationReport
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+TAUS = (1.0, 0.95, 0.9, 0.85, 0.8)
+"""Thresholds of `report`: those of the paper's Figure 12."""
+
+
+def load(source: Any, *, allow_linked_data: bool = False) -> Document:
+    """The model of a path, `onnx.ModelProto`, graphsurgeon graph or onnx-ir model; a `Document` is returned
+    as it is.
+
+    Raises `InputError` where it cannot be read.
+    """
+    if isinstance(source, Document):
+        return source
+    return _load(source, allow_linked_data=allow_linked_data)
+
+
+def report(
+    model: Any,
+    *,
+    taus: Sequence[float] = TAUS,
+    spectra: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    input_shapes: Shapes | None = None,
+    progress: Advance | None = None,
+) -> ModelReport:
+    """Duplicate filters of every layer at each of `taus`, and why no more can be merged.
+
+    `include` and `exclude` are globs on node and tensor names; `input_shapes` fixes dynamic inputs; `spectra`
+    adds singular values, which cost far more than the rest. Raises `InputError` or `UsageError`.
+    """
+    from onnxdup.reporting.build import build_report
+
+    return build_report(
+        load(model),
+        taus,
+        spectra=spectra,
+        include=include,
+        exclude=exclude,
+        input_shapes=input_shapes,
+        progress=progress,
+    )
+
+
+def evaluate(
+    model: Any,
+    data: Any = None,
+    *,
+    batch: int | None = None,
+    latency: bool = True,
+    samples: int | None = None,
+    seed: int = 0,
+    provider: str = "auto",
+    input_shapes: Shapes | None = None,
+) -> EvaluationReport:
+    """Accuracy with its interval (where `data` has labels), latency of a batch, parameters, MACs and bytes.
+
+    `data` is a path (.npz or a folder of .npy), "package.module:function", a dict of arrays or a pair (x, y);
+    None makes inputs up. `samples` draws that many of them. Raises `CannotVerify` where the model cannot run.
+    """
+    from onnxdup import evaluation
+    from onnxdup.reporting import runs
+
+    document = load(model)
+    found = evaluation.evaluate(
+        document,
+        data,
+        provider=provider,
+        batch=batch,
+        samples=samples,
+        seed=seed,
+        input_shapes=input_shapes,
+        timed=latency,
+    )
+    return runs.evaluation_report(document, found)
+
+
+def merge(
+    model: Any,
+    *,
+    tau: float = 1.0,
+    method: str | None = None,
+    keep: float | None = None,
+    plan: str | Path | MergePlan | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    data: Any = None,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    exact_ulp: int = 4,
+    samples: int | None = None,
+    seed: int = 0,
+    provider: str = "auto",
+    input_shapes: Shapes | None = None,
+    output: str | Path | None = None,
+    in_place: bool = False,
+    ledger: str | Path | None = None,
+    keep_rejected: bool = False,
+    stamp: bool = True,
+    progress: Say | None = None,
+) -> Merged:
+    """A smaller model, verified against the original: exact merges and, below `tau` 1, approximate ones.
+
+    `method` is exact, cluster, paper or norm (`keep`: the share of channels that norm keeps); `plan` replays
+    a saved plan instead. `max_drop` (percentage points of accuracy, needs labels in `data`) and
+    `min_agreement` (percent of top-1 answers) are limits; `rtol` and `atol` replace the tolerance of exact
+    merges. With `output` the verified file and its ledger are written; otherwise `Merged.save` does.
+
+    Raises `Rejected` (a `GateFailed` with the report) where a check fails, `CannotVerify` where it could not
+    be made.
+    """
+    from onnxdup.api.merging import Choice, Target, run
+    from onnxdup.api.verification import Runs
+    from onnxdup.reporting.judge import Limits
+
+    return run(
+        load(model),
+        Choice(tau, method, keep, plan, include, exclude),
+        Target(None if output is None else Path(output), in_place, ledger, keep_rejected, stamp),
+        Runs(data, samples, seed, provider, input_shapes, exact_ulp),
+        Limits(max_drop, min_agreement, rtol, atol),
+        progress,
+    )
+
+
+def verify(
+    original: Any,
+    reduced: Any,
+    data: Any = None,
+    *,
+    ledger: str | Path | None = None,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+    provider: str = "auto",
+    input_shapes: Shapes | None = None,
+) -> VerificationReport:
+    """Two models side by side on `data` or made-up inputs, and the ledger of exact merges derived again.
+
+    The ledger is `ledger`, or the file beside `reduced`. Where it accounts for the whole difference between
+    the models, or `rtol` or `atol` are given, the outputs must agree within rounding. A failed check is no
+    exception: see `status`.
+    """
+    from onnxdup.api.verification import Runs, verification
+    from onnxdup.reporting.judge import Limits
+
+    return verification(
+        load(original),
+        load(reduced),
+        None if ledger is None else Path(ledger),
+        Runs(data, samples, seed, provider, input_shapes),
+        Limits(max_drop, min_agreement, rtol, atol),
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Merged", "Rejected"):
+        from onnxdup.api import merging
+
+        return getattr(merging, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
