@@ -198,8 +198,7 @@ class Surgery:
         folded = constant.axes is None
         read = constant.read if folded else partial(self.document.weights.array, constant.root)
         lazy = _edited(read, site, None if folded else constant)
-        readers = self.document.consumers_of(constant.root)
-        private = is_vector(use) and (folded or len(readers) > 1 or bool(constant.chain))
+        private = is_vector(use) and (folded or self._shared(constant))
         if not private and not folded:
             self.editor.set_tensor(constant.root, lazy)
             return
@@ -262,9 +261,13 @@ class Surgery:
         return found | self.resized
 
     def _moved(self, use: Use) -> bool:
-        if use.constant.axes is None or use.constant.chain:
-            return is_vector(use) or use.constant.axes is None
-        return is_vector(use) and len(self.document.consumers_of(use.constant.root)) > 1
+        return use.constant.axes is None or (is_vector(use) and self._shared(use.constant))
+
+    def _shared(self, constant: Constant) -> bool:
+        """Does anything else read the tensor, or what is made of it on the way?"""
+        names = [constant.root, *(n.outputs[0] for n in constant.chain)]
+        listed = {v.name for v in self.document.outputs}
+        return any(len(self.document.consumers_of(n)) > 1 or n in listed for n in names)
 
     def _check(self, document: Document) -> None:
         """Every activation that holds channels must have the shape that its ids say."""

@@ -23,7 +23,7 @@ class Constant:
 
     `root` is the initializer or Constant node that stores it, `chain` the nodes in between (first to last), `axes[k]`
     the axis of the root that axis k became (None: no single one). Where `axes` is None an edit replaces the last
-    node of the chain by a tensor. `problem` says why it must not be edited.
+    node of the chain by a tensor. `problem` says why it must not be edited; `dtype` is the type of the root.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Constant:
     axes: tuple[int | None, ...] | None
     chain: tuple[Node, ...] = ()
     problem: str | None = None
+    dtype: np.dtype[np.generic] = np.dtype(np.float32)
     read: Callable[[], Numeric] = field(repr=False, compare=False, default=lambda: np.zeros(0))
 
 
@@ -87,7 +88,7 @@ class Constants:
         if info.storage == "sparse":
             return None
         axes = tuple(range(len(info.shape)))
-        return Constant(name, name, info.shape, axes, (), problem, lambda: self.document.weights.array(name))
+        return Constant(name, name, info.shape, axes, (), problem, info.dtype, lambda: self.document.weights.array(name))
 
     def _derived(
         self, name: str, node: Node, operands: list[Constant], evaluate: Callable[..., Any]
@@ -109,7 +110,7 @@ class Constants:
                 "DequantizeLinear": "it is stored quantised",
                 "ConstantOfShape": "the graph computes it (ConstantOfShape)",
             }[node.op_type]
-        return Constant(name, first.root, shape, axes, (*first.chain, node), problem, read)
+        return Constant(name, first.root, shape, axes, (*first.chain, node), problem, first.dtype, read)
 
 
 COMPUTED = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Concat", "Gather", "Slice", "Expand", "Sqrt", "Neg", "Reciprocal"})

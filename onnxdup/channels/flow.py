@@ -55,6 +55,10 @@ class Pairs:
         """See `Reader.of`."""
         return self.reader.of(parameter)
 
+    def stored(self, parameter: PerChannel) -> npt.NDArray[np.generic]:
+        """See `Reader.stored`."""
+        return self.reader.stored(parameter)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -75,8 +79,8 @@ def relations(reader: Reader, i: Index, j: Index, ulps: float = EXACT_ULP) -> Ou
     residual = np.zeros(len(i))
     for item in _in_order(group):
         if isinstance(item, Source):
-            f = fit(reader.stored(item.rows), i, j, ulps)
-            rtol = max(ulps, 1.0) * 2.0 ** -mantissa_bits(item.use.constant.read().dtype)
+            f = fit(reader.stored(item.rows), i, j, ulps, item.use.constant.dtype)
+            rtol = max(ulps, 1.0) * 2.0 ** -mantissa_bits(item.use.constant.dtype)
             noise = f.allowed * abs(item.gain)
             state[item.output] = Relation(f.a, np.zeros_like(f.a), noise, f.exact, rtol)
             residual = np.maximum(residual, f.residual)

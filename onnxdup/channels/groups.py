@@ -136,7 +136,6 @@ def _shared(t: Tracer) -> list[list[Use]]:
     by_axis: dict[tuple[str, object], list[Use]] = {}
     for use in t.uses:
         by_axis.setdefault(binding_key(use), []).append(use)
-    roles: dict[str, set[tuple[Role, int | None]]] = {}
     for uses in by_axis.values():
         first = uses[0]
         for use in uses[1:]:
@@ -146,7 +145,6 @@ def _shared(t: Tracer) -> list[list[Use]]:
             else:
                 for u in (first, use):
                     t.freeze(u.ids, f"{u.constant.name} is shared in two roles", u.node)
-        roles.setdefault(first.constant.root, set()).add((first.role, stored_axis(first)))
     _unknown_readers(t)
     return list(by_axis.values())
 
@@ -158,21 +156,19 @@ def _freeze_mixed(t: Tracer, a: Ids, b: Ids, use: Use) -> None:
 
 
 def _unknown_readers(t: Tracer) -> None:
-    """A stored weight that something else reads as well must keep its shape."""
-    known: dict[str, set[tuple[int, int]]] = {}
-    slots: dict[str, set[tuple[int, int]]] = {}
+    """A stored axis may shrink only where every reader of the tensor has bound it."""
+    bound: dict[tuple[str, int], set[object]] = {}
     for use in t.uses:
-        known.setdefault(use.constant.root, set()).update((n.index, -2) for n in use.constant.chain)
-        slots.setdefault(use.constant.name, set()).add((use.node.index, use.slot))
+        bound.setdefault((use.constant.name, use.node.index), set()).add(stored_axis(use))
     outputs = {v.name for v in t.document.outputs}
     for use in t.uses:
-        if is_vector(use) and not use.constant.chain:
+        if is_vector(use):
             continue
         names = [use.constant.root, *(n.outputs[0] for n in use.constant.chain)]
         inner = {n.index for n in use.constant.chain}
         for name in names:
-            for node, slot in t.document.consumers_of(name):
-                mine = node.index in inner or (node.index, slot) in slots.get(name, set()) or (node.index, -2) in known.get(use.constant.root, set())
+            for node, _ in t.document.consumers_of(name):
+                mine = node.index in inner or stored_axis(use) in bound.get((name, node.index), set())
                 if not mine:
                     t.freeze(use.ids, f"{name} is also read by {node.op_type}", node)
             if name in outputs:

@@ -15,7 +15,7 @@ Index: TypeAlias = npt.NDArray[np.int64]
 EXACT_ULP = 4.0
 
 
-def ulp(magnitude: npt.ArrayLike, dtype: np.dtype) -> Array:  # type: ignore[type-arg]
+def ulp(magnitude: npt.ArrayLike, dtype: np.dtype[np.generic]) -> Array:
     """Distance between neighbouring floats of `dtype` at `magnitude` (float64 array of its shape)."""
     x = np.abs(np.asarray(magnitude, np.float64))
     bits = mantissa_bits(dtype)
@@ -23,7 +23,7 @@ def ulp(magnitude: npt.ArrayLike, dtype: np.dtype) -> Array:  # type: ignore[typ
     return np.where(x > 0, np.exp2(np.floor(np.log2(np.maximum(x, tiny))) - bits), 0.0)
 
 
-def mantissa_bits(dtype: np.dtype) -> int:  # type: ignore[type-arg]
+def mantissa_bits(dtype: np.dtype[np.generic]) -> int:
     """Stored mantissa bits of a float type; integers count as exact."""
     if dtype.kind == "f":
         return int(np.finfo(dtype).nmant)
@@ -112,26 +112,35 @@ class Fit:
         return np.asarray(self.residual <= self.allowed, bool)
 
 
-def fit(rows: npt.NDArray[np.generic], i: Index, j: Index, ulps: float = EXACT_ULP) -> Fit:
+def fit(
+    rows: npt.NDArray[np.generic],
+    i: Index,
+    j: Index,
+    ulps: float = EXACT_ULP,
+    dtype: np.dtype[np.generic] | None = None,
+) -> Fit:
     """Fit row j = a row i, with a = 1 or -1 where that is already exact.
 
-    `rows` is (channels, d) in the stored type. Pairs go in blocks, so that no more than about 100 MB is held.
+    `rows` is (channels, d); `dtype` the type it is stored in, where that is narrower. Pairs go in blocks, so that no more than about 100 MB is held.
     """
     step = max(1, (1 << 22) // max(rows.shape[1], 1))
-    parts = [_fit_block(rows, i[s : s + step], j[s : s + step], ulps) for s in range(0, len(i), step)]
+    stored = dtype or rows.dtype
+    parts = [_fit_block(rows, i[s : s + step], j[s : s + step], ulps, stored) for s in range(0, len(i), step)]
     if not parts:
         empty = np.zeros(0)
         return Fit(empty, empty, empty, empty)
     return Fit(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _fit_block(rows: npt.NDArray[np.generic], i: Index, j: Index, ulps: float) -> tuple[Array, Array, Array, Array]:
+def _fit_block(
+    rows: npt.NDArray[np.generic], i: Index, j: Index, ulps: float, dtype: np.dtype[np.generic]
+) -> tuple[Array, Array, Array, Array]:
     u, v = rows[i].astype(np.float64), rows[j].astype(np.float64)
     norm = np.einsum("md,md->m", u, u)
     with np.errstate(divide="ignore", invalid="ignore"):
         a = np.where(norm > 0, np.einsum("md,md->m", u, v) / norm, 0.0)
     largest = np.abs(v).max(1, initial=0.0)
-    allowed = ulps * ulp(largest, rows.dtype)
+    allowed = ulps * ulp(largest, dtype)
     residual = np.abs(v - a[:, None] * u).max(1, initial=0.0)
     for unit in (1.0, -1.0):
         error = np.abs(v - unit * u).max(1, initial=0.0)

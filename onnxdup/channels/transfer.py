@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxdup.channels.ids import Ids
-from onnxdup.channels.relation import Array, Index, Mask, Relation, close, fit, ulp
+from onnxdup.channels.relation import Array, Index, Mask, Relation, close, fit
 from onnxdup.channels.symmetry import Symmetry
 
 Related: TypeAlias = Sequence[Relation | None]
@@ -44,6 +44,10 @@ class Pairs(Protocol):
 
     def of(self, parameter: Parameter) -> Array:
         """The parameter of every channel of the group: (channels, m)."""
+        ...
+
+    def stored(self, parameter: PerChannel) -> npt.NDArray[np.generic]:
+        """The same in the stored type."""
         ...
 
 
@@ -115,7 +119,7 @@ class Affine:
         with np.errstate(divide="ignore", invalid="ignore"):
             a = r.a[:, None] * sj / si
         kappa = sj * r.kappa[:, None] + tj - a * ti
-        noise = np.abs(sj) * r.noise[:, None] + _rounding(self, np.maximum(np.abs(tj), np.abs(a * ti)), r, g)
+        noise = np.abs(sj) * r.noise[:, None] + r.rtol * np.maximum(np.abs(tj), np.abs(a * ti))
         a, kappa, noise = np.broadcast_arrays(a, kappa, noise)
         scale, agree = uniform(a, r.rtol * np.abs(a).max(1, keepdims=True))
         shift, level = uniform(kappa, noise.max(1, keepdims=True))
@@ -128,13 +132,6 @@ class Affine:
         out = np.where(s == 0, t, s * np.where(np.isnan(value), 0, value) + t)
         out = np.where((s != 0) & np.isnan(value), np.nan, out)
         return np.where((out == out[:, :1]).all(1), out[:, 0], np.nan)
-
-
-def _rounding(step: Affine, magnitude: Array, r: Relation, g: Pairs) -> Array:
-    """Rounding of the stored shifts, in the precision that `rtol` stands for."""
-    if isinstance(step.shift, float) and step.shift == 0.0:
-        return np.zeros(1)
-    return g.ulps * ulp(magnitude, np.dtype(np.float32)) if r.rtol > 1e-12 else g.ulps * ulp(magnitude, np.dtype(float))
 
 
 @dataclass(frozen=True)
@@ -155,9 +152,10 @@ class Pointwise:
 
     def constant(self, v: Constants, g: Pairs) -> Array:
         """φ(v)."""
+        value = only_constant(v)
         with np.errstate(all="ignore"):
-            out = np.asarray(self.apply(only_constant(v)), np.float64)
-        return np.where(np.isfinite(out), out, np.nan)
+            out = np.asarray(self.apply(value), np.float64)
+        return np.where(np.isfinite(out) & np.isfinite(value), out, np.nan)
 
 
 @dataclass(frozen=True)
@@ -196,7 +194,7 @@ class Slopes:
         """v or slope·v."""
         value, s = only_constant(v)[:, None], g.of(self.slope)
         out = np.where(value < 0, value * s, value) + 0 * s
-        return np.where((out == out[:, :1]).all(1), out[:, 0], np.nan)
+        return np.where((out == out[:, :1]).all(1) & ~np.isnan(value[:, 0]), out[:, 0], np.nan)
 
 
 @dataclass(frozen=True)
@@ -401,7 +399,7 @@ class Depthwise:
     def relate(self, h: Related, g: Pairs) -> Relation:
         """k_j = t k_i: ⟨a t, kappa Σk_j + b_j − a t b_i⟩; kappa ≠ 0 behind zero padding is lost."""
         r, k = only(h), g.of(self.kernel)
-        f = fit(k.astype(np.float32), g.i, g.j, g.ulps)
+        f = fit(g.stored(self.kernel), g.i, g.j, g.ulps)
         inner = np.abs(k).sum(1)[g.j]
         moved = Relation(r.a * f.a, r.kappa * k.sum(1)[g.j], r.noise * inner, r.ok, r.rtol)
         through = self.bias.relate([moved], g)

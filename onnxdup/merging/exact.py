@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from onnxdup.channels import ChannelGroup, Outcome, Reader, constants, relations
-from onnxdup.channels.relation import EXACT_ULP, mantissa_bits
+from onnxdup.channels.relation import EXACT_ULP, close, mantissa_bits
 from onnxdup.channels.tracer import Sink, Source
 from onnxdup.merging.plan import Array, Entry, Index, Merge
 from onnxdup.similarity import similarity_components
@@ -131,7 +131,7 @@ def _candidates(group: ChannelGroup, reader: Reader, alive: Index, ulps: float) 
     """Label per channel: rows of equal direction (up to sign) in the widest source."""
     source = max(group.sources, key=lambda s: _live_rows(s, reader, alive))
     rows = reader.stored(source.rows)[alive]
-    delta = max(ulps, 1.0) * 2.0 ** -mantissa_bits(rows.dtype)
+    delta = max(ulps, 1.0) * 2.0 ** -mantissa_bits(source.use.constant.dtype)
     tau = max(0.9, 1.0 - max(delta * delta * rows.shape[1], 1e-12))
     zero = (rows == 0).all(1)
     label = np.asarray(similarity_components(rows, [tau], metric="absolute")[0], np.int64)
@@ -152,7 +152,7 @@ def _same_weight_same_scale(group: ChannelGroup, outcome: Outcome) -> npt.NDArra
             continue
         first = seen.setdefault(sink.use.constant.root, k)
         if first != k:
-            ok &= np.isclose(outcome.at[k].a, outcome.at[first].a, rtol=1e-12, atol=0)
+            ok &= close(outcome.at[k].a, outcome.at[first].a, 2 * outcome.at[k].rtol)
             ok &= outcome.at[k].no_shift & outcome.at[first].no_shift
     return ok
 

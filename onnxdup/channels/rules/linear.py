@@ -33,9 +33,9 @@ def consume(
     t: Tracer, n: Node, constant: Constant, slot: int, axis: int, ids: Ids, out_axis: int, shift: bool, gain: float = 1.0
 ) -> None:
     """Axis `axis` of the weight reads the channels `ids` of input 0."""
+    use = t.bind(constant, axis, ids, Role.CONSUMER, n, slot)
     if not ids.any():
         return
-    use = t.bind(constant, axis, ids, Role.CONSUMER, n, slot)
     shift = shift and takes_shift(t, n, constant.shape[out_axis])
     t.sinks.append(Sink(n, n.inputs[1 - slot if slot < 2 else 0], use.ids, use, out_axis, gain, shift))
 
@@ -104,9 +104,9 @@ def _dense(t: Tracer, n: Node, w: Constant, cin: Ids, groups: int) -> Ids:
 
 def _depthwise(t: Tracer, n: Node, w: Constant, cin: Ids) -> Ids:
     out = np.repeat(cin, w.shape[0] // len(cin))
+    t.bind(w, 0, out, Role.CARRIER, n, 1)
     if not out.any():
         return out
-    t.bind(w, 0, out, Role.CARRIER, n, 1)
     kernel = PerChannel(out, lambda: moved(w, 0))
     after = bias(t, n, 2, out, 0, Role.CARRIER)
     t.step(n, [n.inputs[0]], Depthwise(kernel, int(np.prod(w.shape[1:])), after, is_padded(n)))
