@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from onnxdup.runtime.iotypes import IoSpec
 from onnxdup.runtime.placement import HEAVY, AssignedNode, Placement
-from onnxdup.runtime.session import Session, available_providers, runtime_version
+from onnxdup.runtime.session import Session, available_providers, runtime_packages, runtime_version
 from onnxdup.runtime.shapes import observed_shapes
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "Session",
     "available_providers",
     "observed_shapes",
+    "runtime_packages",
     "runtime_version",
 ]

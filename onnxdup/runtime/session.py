@@ -216,7 +216,7 @@ class _Attempt:
             gap = gpu_gap(_placement(session))
             what, remedy = gap, "see the assignment with -v, or use --provider cpu"
         else:
-            what, remedy = cuda_problem(log, package=_package(), providers=available_providers())
+            what, remedy = cuda_problem(log, packages=runtime_packages(), providers=available_providers())
         if what is None:
             return session, CUDA, _placement(session).summary()
         if demanded:
@@ -269,10 +269,6 @@ def _threads_from_environment() -> int:
 def _placement(session: Any) -> Placement:
     read = getattr(session, "get_provider_graph_assignment_info", None)
     return parse_records(read()) if read is not None else Placement({})
-
-
-def _package() -> str:
-    return " and ".join(runtime_packages()) or f"onnxruntime {runtime_version()}"
 
 
 def _installed(name: str) -> str | None:

@@ -116,6 +116,12 @@ def test_windows_names_the_library_as_well() -> None:
     ],
 )
 def test_why_there_is_no_gpu(log: str, providers: list[str], what: str, remedy: str) -> None:
-    said, advised = cuda_problem(log, package="onnxruntime 1", providers=providers)
+    said, advised = cuda_problem(log, packages=["onnxruntime 1"], providers=providers)
     assert what in said
     assert remedy in advised
+
+
+def test_two_packages_in_one_folder_are_the_reason() -> None:
+    said, advised = cuda_problem("", packages=["onnxruntime 1", "onnxruntime-gpu 1"], providers=[])
+    assert said == "onnxruntime 1 and onnxruntime-gpu 1 overwrite each other"
+    assert advised.startswith("uninstall both")
