@@ -31,10 +31,14 @@ def is_external(tensor: TensorProto) -> bool:
     return tensor.data_location == TensorProto.EXTERNAL
 
 
-def map_file(path: Path) -> bytes | mmap.mmap:
-    """The bytes of a file, memory-mapped. InputError when it is no regular file or cannot be read."""
+def map_file(path: Path, *, follow: bool = True) -> bytes | mmap.mmap:
+    """The bytes of a file, memory-mapped. InputError when it is no regular file or cannot be read.
+
+    `follow`: whether a link at the end of the path is followed.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, flags if follow else flags | getattr(os, "O_NOFOLLOW", 0))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from None
     try:
@@ -102,7 +106,7 @@ class DataFiles:
     def _open(self, location: str, name: str) -> bytes | mmap.mmap:
         if location not in self.buffers:
             path = self._resolve(location, name)
-            self.buffers[location] = map_file(path)
+            self.buffers[location] = map_file(path, follow=False)
             self.paths[location], self.stamps[path] = path, stamp(path)
         return self.buffers[location]
 

@@ -45,11 +45,15 @@ class _Slot:
     location: str | None  # where the source keeps it, if external
 
 
+def is_unchanged(document: Document, external: External) -> bool:
+    """Whether the files of the source can be copied as they are."""
+    has_layout = external == "auto" or (external == "always") == bool(document._files.paths)
+    return has_layout and not document._edited
+
+
 def plan(document: Document, target: Path, external: External, *, in_place: bool = False) -> Layout:
     """The files that make up `document` at `target`."""
-    files = document._files.paths
-    same_layout = external == "auto" or (external == "always") == bool(files)
-    if not document._edited and same_layout:
+    if is_unchanged(document, external):
         return _unchanged(document, target)
     return _arranged(document, target.name, external, in_place)
 
@@ -108,7 +112,7 @@ def _whole(data: bytes | mmap.mmap) -> bytes | Payload:
 
 def _arranged(document: Document, name: str, external: External, in_place: bool) -> Layout:
     model = _skeleton(document)
-    slots = _slots(document, model)
+    slots = _slots(document, model, unpack=external == "always")
     outside = _outside(slots, external)
     inline = _inlined([s for s in slots if id(s) not in outside])
     layout = Layout([])
@@ -131,8 +135,8 @@ def _skeleton(document: Document) -> ModelProto:
     return model
 
 
-def _slots(document: Document, model: ModelProto) -> list[_Slot]:
-    """The tensors of `model` (a copy of the skeleton) whose data is not, or need not be, inside it."""
+def _slots(document: Document, model: ModelProto, *, unpack: bool = False) -> list[_Slot]:
+    """The tensors of `model` (a copy of the skeleton) whose data is not in it; `unpack`: and large ones."""
     slots = []
     mains = [(t.name, t) for t in model.graph.initializer]
     mains += [
@@ -143,18 +147,18 @@ def _slots(document: Document, model: ModelProto) -> list[_Slot]:
         if a.name == "value" and a.HasField("t")
     ]
     for name, tensor in mains:
-        slot = _slot(document, name, tensor)
+        slot = _slot(document, name, tensor, unpack)
         if slot is not None:
             slots.append(slot)
     nested = list(external_tensors(model))  # those of the main graph are no longer marked
     return slots + [_Slot(t, document._files.payload(t), None, _take_location(t)) for t in nested]
 
 
-def _slot(document: Document, name: str, tensor: TensorProto) -> _Slot | None:
+def _slot(document: Document, name: str, tensor: TensorProto, unpack: bool) -> _Slot | None:
     payload = document.weights.payload(name)
     if payload is not None:
         return _Slot(tensor, payload, name, _take_location(tensor))
-    if tensor.data_type == TensorProto.STRING or document.weights.info(name).nbytes < THRESHOLD:
+    if not unpack or tensor.data_type == TensorProto.STRING or document.weights.info(name).nbytes < THRESHOLD:
         return None
     data = bytes(encode(stored_array(tensor)))  # typed fields that the skeleton reader could not leave out
     return _Slot(tensor, Stored(data, 0, len(data), "inside"), name, None)

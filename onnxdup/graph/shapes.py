@@ -75,9 +75,13 @@ def light_model(document: Document) -> ModelProto:
         del graph.initializer[i]
     for i in range(len(graph.node) - 1, -1, -1):
         node = graph.node[i]
-        if is_constant(node) and node.output[0] in large:
+        if not is_constant(node) or node.output[0] not in document.weights:
+            continue
+        if node.output[0] in large:
             _add_input(graph, document.weights.info(node.output[0]))
             del graph.node[i]
+        elif node.attribute[0].HasField("t"):
+            _fill(node.attribute[0].t, document.weights.payload(node.output[0]))
     for tensor in external_tensors(model):  # in subgraphs and functions
         _fill(tensor, document._files.payload(tensor))
     return model

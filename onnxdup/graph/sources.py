@@ -18,6 +18,7 @@ from onnxdup.graph.document import Document, Source
 from onnxdup.graph.external import DataFiles, external_tensors, map_file, stamp
 from onnxdup.graph.payloads import Stored
 from onnxdup.graph.protos import names_are_text
+from onnxdup.graph.serial import PROTOBUF_LIMIT
 
 _FOREIGN = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the model", "run 'git lfs pull'"),
@@ -28,6 +29,7 @@ _FOREIGN = (
     (b"\x1f\x8b", "is a gzip archive, not a model", "unpack it"),
 )
 _DAMAGED = "the file is damaged: download or export it again"
+_SPLIT = "export it with external data"
 _GRAPHSURGEON_IR = 10
 _TOP_FIELDS = {*range(1, 9), 14, 20, 25, 26}
 
@@ -35,10 +37,13 @@ _TOP_FIELDS = {*range(1, 9), 14, 20, 25, 26}
 def load(source: Any, *, allow_linked_data: bool = False) -> Document:
     """Open a model without reading its weights.
 
-    `source`: path, `onnx.ModelProto`, `onnx_graphsurgeon.Graph` or `onnx_ir.Model`; none is changed.
+    `source`: path, `onnx.ModelProto`, `onnx_graphsurgeon.Graph` or `onnx_ir.Model`; none is changed. A
+    `Document` is returned as it is.
     `allow_linked_data`: follow links to external data outside the model's directory.
     InputError (one line) when it is no model, is damaged, or its external data is missing or elsewhere.
     """
+    if isinstance(source, Document):
+        return source
     if isinstance(source, str | os.PathLike):
         return _from_path(Path(source), allow_linked_data)
     if isinstance(source, ModelProto):
@@ -66,6 +71,8 @@ def _from_path(path: Path, allow_linked: bool) -> Document:
         raise InputError("is a directory", file=path, remedy="name the .onnx file in it")
     data = map_file(path)
     _refuse_foreign(data, path)
+    if len(data) > PROTOBUF_LIMIT:
+        raise InputError("is larger than 2 GiB, the limit of protobuf", file=path, remedy=_SPLIT)
     return _open(Source(data, path, stamp(path)), DataFiles(path, allow_linked))
 
 

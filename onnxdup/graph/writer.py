@@ -18,7 +18,7 @@ from pathlib import Path
 from onnxdup.errors import InputError, UsageError
 from onnxdup.graph.document import Document
 from onnxdup.graph.external import stamp
-from onnxdup.graph.layout import External, Layout, inline_parts, plan
+from onnxdup.graph.layout import External, Layout, inline_parts, is_unchanged, plan
 from onnxdup.graph.payloads import Stored
 from onnxdup.graph.serial import Parts, stream
 from onnxdup.graph.serial import size as size_of
@@ -43,7 +43,7 @@ def write(
     """
     target = Path(path)
     _refuse(document, target, in_place)
-    if in_place and not document._edited and document.path and _same(target, document.path):
+    if document.path and _same(target, document.path) and is_unchanged(document, external):
         if verify:
             verify(target)
         return (target, *document._files.paths.values())
@@ -182,6 +182,8 @@ def _refuse(document: Document, target: Path, in_place: bool) -> None:
         raise UsageError("is not a regular file", file=target, remedy="name a file")
     if not target.parent.is_dir():
         raise UsageError("its directory does not exist", file=target, remedy=f"create {target.parent}")
+    if any(_same(target, path) for path in document._files.paths.values()):
+        raise UsageError("is external data of the input", file=target, remedy="choose another output")
     if _is_source(document, target) and not in_place:
         raise UsageError(
             "is the input itself",
@@ -198,8 +200,7 @@ def _refuse_data(document: Document, target: Path, layout: Layout) -> None:
 
 
 def _is_source(document: Document, target: Path) -> bool:
-    inputs = [document.origin, *document._files.paths.values()]
-    return any(_same(target, path) for path in inputs if path)
+    return document.origin is not None and _same(target, document.origin)
 
 
 def _same(a: Path, b: Path) -> bool:

@@ -304,12 +304,20 @@ def test_in_place_keeps_the_names(tmp_path: Path) -> None:
     small = narrowed(document, list(range(40)))
     with pytest.raises(UsageError, match=r"is the input itself.*--in-place"):
         write(small, source)
-    with pytest.raises(UsageError, match="is the input itself"):
-        write(small, tmp_path / "model.bin")
+    for in_place in (False, True):
+        with pytest.raises(UsageError, match="is external data of the input"):
+            write(small, tmp_path / "model.bin", in_place=in_place)
     assert write(small, source, in_place=True) == (source, tmp_path / "model.bin")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.bin", "model.onnx"]
     assert load(source).weights.info("W1").shape == (40, 8)
     assert (document.weights.array("W1") == mlp().weights.array("W1")).all()  # still mapped
+
+
+def test_in_place_conversion(tmp_path: Path) -> None:
+    source = saved(tmp_path, location="model.onnx.data")
+    assert write(load(source), source, in_place=True, external="never") == (source,)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+    assert load(source).weights.info("W1").storage == "raw"
 
 
 def test_the_data_of_the_input_is_not_overwritten(tmp_path: Path) -> None:

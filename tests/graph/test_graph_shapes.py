@@ -54,6 +54,19 @@ def test_a_long_target_shape_is_still_read() -> None:
     assert document.shapes()["y"] == (200,)
 
 
+def test_a_long_vector_in_a_constant_node_is_still_read() -> None:
+    axes = ", ".join(["1"] * 199 + ["3"])
+    document = parse(
+        f"g (float[1] x) => (float[A] y) {{ s = Constant <value = int64[200] {{{axes}}}> () "
+        "i = Slice (s, a, b) y = Expand (x, i) }",
+        a=np.array([199]),
+        b=np.array([200]),
+    )
+    assert not document._model.graph.node[0].attribute[0].t.raw_data
+    assert document.shapes()["y"] == (3,)
+    check(document)
+
+
 def test_custom_operators_keep_what_the_file_declares() -> None:
     document = parse(
         """<ir_version: 10, opset_import: ["" : 20, "custom" : 1]>
