@@ -94,15 +94,17 @@ def missing_libraries(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if "onnxruntime_providers" not in name))
 
 
-def cuda_problem(log: str, *, package: str, providers: Sequence[str]) -> tuple[str, str]:
+def cuda_problem(log: str, *, packages: Sequence[str], providers: Sequence[str]) -> tuple[str, str]:
     """Why the CUDA provider is not in use, and the remedy, from the captured `log` of the attempt.
 
-    `package` names the installed onnxruntime (``onnxruntime-gpu 1.31.1``), `providers` those it was built
-    with.
+    `packages` names the installed distributions (``onnxruntime-gpu 1.31.1``), `providers` those that
+    onnxruntime was built with.
     """
     install = f"install the CUDA libraries: {CUDA_COMMAND}"
+    if "CUDAExecutionProvider" not in providers and len(packages) > 1:
+        return f"{' and '.join(packages)} overwrite each other", f"uninstall both, then {CUDA_COMMAND}"
     if "CUDAExecutionProvider" not in providers:
-        return f"{package} has no CUDA provider", install
+        return f"{packages[0] if packages else 'this onnxruntime'} has no CUDA provider", install
     libraries = missing_libraries(log)
     if libraries:
         return f"{', '.join(libraries)} cannot be loaded", install
