@@ -75,6 +75,8 @@ def _table_size(
 ) -> int | None:
     if node.op_type == "EmbedLayerNormalization" and slot in _EMBED_LAYER_TABLES:
         return _dim(node, _EMBED_LAYER_TABLES[slot], 0, shapes)
+    if node.op_type == "Equal" and not node.domain and slot >= 0:
+        return _counted_up(document, node.inputs[1 - slot])
     if node.op_type not in _INDEX_SLOTS or node.domain:
         return None
     index_slot, table_slot = _INDEX_SLOTS[node.op_type]
@@ -88,6 +90,15 @@ def _table_size(
 def _dim(node: Node, slot: int, axis: int, shapes: Mapping[str, tuple[int | None, ...]]) -> int | None:
     shape = shapes.get(node.inputs[slot])
     return shape[axis] if shape and -len(shape) <= axis < len(shape) else None
+
+
+def _counted_up(document: Document, name: str) -> int | None:
+    """n where the constant is 0, 1, …, n - 1: comparing with it is how some exporters write OneHot."""
+    if name not in document.weights or document.weights.info(name).nbytes > 1 << 20:
+        return None
+    constant = document.weights.array(name).reshape(-1)
+    counts = constant.size > 2 and constant.dtype.kind in "iuf"
+    return constant.size if counts and np.array_equal(constant, np.arange(constant.size)) else None
 
 
 def _depth(document: Document, node: Node) -> int | None:

@@ -90,6 +90,8 @@ def test_ids_stay_below_the_table_they_index() -> None:
         ("g (int64[N] x) => (float[N, 5] y) { y = OneHot (x, five, zero_one) }", 5),
         ("g (int64[2, 3] x) => (float[2, 3] y) { y = GatherElements <axis = 1> (t, x) }", 7),
         ("g (int64[N] x) => (float[N, 2] y) { y = Gather <axis = -1> (t, x) }", 7),
+        ("g (int64[N, 1] x) => (bool[N, 4] y) { y = Equal (x, count) }", 4),
+        ("g (int64[N, 1] x) => (bool[N, 1] y) { y = Equal (x, five) }", None),
         ("g (int64[N] x) => (int64[N] y) { y = Mul (x, x) }", None),
     ],
 )
@@ -98,6 +100,7 @@ def test_limits(text: str, limit: int | None) -> None:
         "v": np.ones(6, "f4"),
         "t": np.ones((2, 7), "f4"),
         "five": np.int64(5),
+        "count": np.arange(4),
         "zero_one": np.array([0, 1], "f4"),
     }
     model = parse(text, **tensors)
