@@ -39,7 +39,7 @@ class Merged:
     ledger: Ledger | None = field(repr=False)
 
     def save(self, path: str | Path, *, in_place: bool = False, ledger: str | Path | None = None) -> Path:
-        """Writes the model, and the ledger beside it (default: PATH.ledger.json). Returns the model's path."""
+        """Writes the model, and the ledger beside it (default: PATH.ledger.json); returns the path."""
         written = write(self.document, path, in_place=in_place)[0]
         write_ledger(self.ledger, written, ledger)
         return written

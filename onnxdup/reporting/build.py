@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Protocol
 
 import numpy as np
 
 from onnxdup.channels import ChannelGroup, Layer, Trace, constants, trace
+from onnxdup.errors import UsageError
 from onnxdup.evaluation import cost
 from onnxdup.graph import Document
 from onnxdup.reporting import schema
-from onnxdup.reporting.measure import at_tau, measure
+from onnxdup.reporting.measure import Measured, at_tau, measure
+from onnxdup.reporting.removable import removable
 from onnxdup.reporting.runs import TOOL, identity
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -40,16 +42,18 @@ def build_report(
     `include` and `exclude` are globs on node and tensor names. Holds one layer's filters in memory at a time.
     """
     traced = trace(document, input_shapes=input_shapes)
-    groups = {g.name: g for g in traced.groups}
-    constant = {g.name: _constant(traced, g) for g in traced.groups}
     chosen = [x for x in traced.layers if wanted((x.node, x.tensor), include, exclude)]
-    layers = []
+    if not chosen and (include or exclude):
+        raise UsageError("no layer matches --include and --exclude", file=document.path)
+    say = progress or (lambda done, total, what: None)
+    measured = {}
     for done, layer in enumerate(chosen):
-        if progress:
-            progress(done, len(chosen), layer.node)
-        layers.append(_layer(layer, [groups[n] for n in layer.groups], constant, taus, spectra))
-    if progress:
-        progress(len(chosen), len(chosen), "")
+        say(done, len(chosen), layer.node)
+        blocks = layer.block_ids() if layer.blocks > 1 else None
+        measured[layer.tensor] = measure(layer.rows(), taus, blocks=blocks, spectra=spectra)
+    groups = _group_facts(traced, chosen, taus, measured)
+    layers = [_layer(x, measured[x.tensor], [groups[n] for n in x.groups], taus) for x in chosen]
+    say(len(chosen), len(chosen), "")
     return schema.ModelReport(
         model=identity(document),
         totals=_totals(document, traced.groups, layers, taus),
@@ -93,21 +97,36 @@ def _reason(group: ChannelGroup, declined: Mapping[str, str]) -> tuple[str, str]
     return declined.get(group.name, ""), group.bindings[0].node if group.bindings else ""
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """A group with its constant channels and those that `merge` would remove at each tau."""
+
+    group: ChannelGroup
+    constant: int
+    removable: tuple[int, ...]
+
+    def copies(self, layer: Layer) -> int:
+        """Filters of a layer per channel."""
+        return max((b.index.shape[1] for b in self.group.producers if b.tensor == layer.tensor), default=1)
+
+
+def _group_facts(
+    traced: Trace, layers: Sequence[Layer], taus: Sequence[float], measured: Mapping[str, Measured]
+) -> dict[str, _Facts]:
+    needed = {name for layer in layers for name in layer.groups}
+    return {
+        g.name: _Facts(g, _constant(traced, g), removable(traced, g, taus, measured))
+        for g in traced.groups
+        if g.name in needed
+    }
+
+
 def _layer(
-    layer: Layer,
-    groups: Sequence[ChannelGroup],
-    constant: Mapping[str, int],
-    taus: Sequence[float],
-    spectra: bool,
+    layer: Layer, found: Measured, facts: Sequence[_Facts], taus: Sequence[float]
 ) -> schema.LayerReport:
-    frozen = _frozen(groups)
-    found = measure(
-        layer.rows(),
-        taus,
-        blocks=layer.block_ids() if layer.blocks > 1 else None,
-        spectra=spectra,
-        movable=frozen is None,
-    )
+    gone = [sum(f.removable[k] * f.copies(layer) for f in facts) for k in range(len(taus))]
+    counts = zip(taus, found.components, found.clusters, gone, strict=True)
+    groups = [f.group for f in facts]
     return schema.LayerReport(
         node=layer.node,
         op=layer.op_type,
@@ -116,15 +135,15 @@ def _layer(
         filters=layer.filters,
         fan_in=layer.fan_in,
         dead=found.dead,
-        constant=sum(constant[g.name] for g in groups),
-        groups=tuple(g.name for g in groups),
+        constant=sum(f.constant * f.copies(layer) for f in facts),
+        groups=layer.groups,
         symmetry=", ".join(dict.fromkeys(g.symmetry.label for g in groups)),
-        frozen=frozen,
+        frozen=_frozen(groups),
         norms=found.norms,
         cosines=found.cosines,
         spectrum=found.spectrum,
         note=found.note,
-        taus=found.taus,
+        taus=tuple(at_tau(tau, layer.filters, *three) for tau, *three in counts),
     )
 
 

@@ -9,36 +9,55 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxdup.reporting import schema
-from onnxdup.similarity import Survey, Units, complete_linkage, spectrum, survey
+from onnxdup.similarity import Metric, Survey, Units, complete_linkage, spectrum, survey
 
 Rows = npt.NDArray[np.generic]
+Blocks = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.intp]
+DENSE_LIMIT = 8_000
+"""Members of a component up to which all distances are held (about 0.5 GB at the limit)."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What `LayerReport` says about the filters alone."""
+    """What `LayerReport` says about the filters alone; `clusters` counts complete-linkage clusters at each
+    tau.
 
+    `largest` is the largest cosine of any pair, `largest_absolute` an upper bound of |cosine| (both -1
+    without pairs), `one_block` says that all filters read the same inputs.
+    """
+
+    filters: int
     dead: int
     norms: schema.Norms | None
     cosines: schema.PairCosines | None
     spectrum: schema.Spectrum | None
     note: str
-    taus: tuple[schema.AtTau, ...]
+    components: tuple[int, ...]
+    clusters: tuple[int, ...]
+    largest: float
+    largest_absolute: float
+    one_block: bool
 
 
-def measure(
-    rows: Rows, taus: Sequence[float], *, blocks: npt.NDArray[np.int64] | None, spectra: bool, movable: bool
-) -> Measured:
+def measure(rows: Rows, taus: Sequence[float], *, blocks: Blocks | None, spectra: bool) -> Measured:
     """Statistics of filters rows (K, d); filters of different `blocks` (K,) are never compared."""
     units = Units(rows)
     found = survey(units, tuple(taus), blocks=blocks)
+    cosines = _cosines(found)
+    largest = cosines.nearest_largest if cosines else -1.0
     return Measured(
+        filters=units.count,
         dead=len(found.zero),
         norms=_norms(found),
-        cosines=_cosines(found),
+        cosines=cosines,
         spectrum=_spectrum(units) if spectra else None,
         note=_note(found),
-        taus=tuple(_at(units, found, k, blocks, movable) for k in range(len(taus))),
+        components=found.components,
+        clusters=tuple(count_clusters(units, found.labels[k], tau, blocks) for k, tau in enumerate(taus)),
+        largest=largest,
+        largest_absolute=max(largest, _most_opposed(found)),
+        one_block=blocks is None,
     )
 
 
@@ -48,23 +67,23 @@ def at_tau(tau: float, filters: int, components: int, clusters: int, removable: 
     return schema.AtTau(tau, filters, components, eta, 1 - eta, clusters, removable)
 
 
-def _at(
-    units: Units, found: Survey, k: int, blocks: npt.NDArray[np.int64] | None, movable: bool
-) -> schema.AtTau:
-    clusters = _clusters(units, found, k, blocks)
-    removable = units.count - clusters if movable else 0
-    return at_tau(found.taus[k], units.count, found.components[k], clusters, removable)
-
-
-def _clusters(units: Units, found: Survey, k: int, blocks: npt.NDArray[np.int64] | None) -> int:
-    """Complete-linkage clusters: only components of three or more filters can differ from components."""
-    sizes = np.bincount(found.labels[k])
+def count_clusters(
+    units: Units, components: Labels, tau: float, blocks: Blocks | None = None, metric: Metric = "cosine"
+) -> int:
+    """Complete-linkage clusters, given the components at tau: those of one or two members are clusters."""
+    sizes = np.bincount(components)
     if sizes.max(initial=0) < 3:
         return len(sizes)
-    members = np.flatnonzero(sizes[found.labels[k]] >= 3)
+    members = np.flatnonzero(sizes[components] >= 3)
     part = None if blocks is None else blocks[members]
-    inside = complete_linkage(units.rows[members], found.taus[k], blocks=part)
+    inside = complete_linkage(units.rows[members], tau, metric=metric, blocks=part, dense_limit=DENSE_LIMIT)
     return int((sizes < 3).sum()) + int(inside.max()) + 1
+
+
+def _most_opposed(found: Survey) -> float:
+    """An upper bound of −cosine over all pairs, from the histogram."""
+    bins = np.flatnonzero(found.histogram)
+    return float(-found.bin_edges[bins[0]]) + 1e-3 if len(bins) else -1.0
 
 
 def _norms(found: Survey) -> schema.Norms | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from onnxdup.reporting.schema import Accuracy, Change, Check, Inputs, ModelIdentity, Obstacle
 
 Tone = Literal["plain", "title", "quiet", "good", "bad"]
+_NUMBERED = re.compile(r"onnx::|val_|_val_|/|const|\d+$|p2o\.|.*Constant_\d+", re.IGNORECASE)
 _TONES: dict[str, Tone] = {"passed": "good", "failed": "bad", "inconclusive": "bad", "skipped": "quiet"}
 
 
@@ -98,6 +100,11 @@ def inputs(value: Inputs) -> str:
 def check(value: Check) -> Line:
     """One verification with its verdict."""
     return Line(f"{value.status}: {value.name}: {value.detail}", _TONES[value.status])
+
+
+def layer_name(node: str, tensor: str) -> str:
+    """The name that says more: that of the weight, unless an exporter numbered it."""
+    return node if _NUMBERED.match(tensor) else tensor
 
 
 def why_not_more(obstacles: tuple[Obstacle, ...]) -> Line:

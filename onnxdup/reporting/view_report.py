@@ -11,14 +11,15 @@ from onnxdup.reporting.view import (
     View,
     count,
     identity,
+    layer_name,
     number,
     percent,
     why_not_more,
 )
 
 LEGEND = (
-    "Under each tau: 1 - eta, the share of duplicate filters (components of the similarity graph), "
-    "and after the minus the filters that `onnxdup merge --tau` would remove; (f) marks frozen layers."
+    "Below each tau: the share of duplicates (1 - eta of the paper) and, after the minus, how many filters "
+    "merge would remove. (f): frozen."
 )
 
 
@@ -56,7 +57,8 @@ def _table(model: ModelReport) -> Table:
 
 
 def _row(layer: LayerReport) -> tuple[str, ...]:
-    name = f"{layer.node} (f)" if layer.frozen else layer.node
+    name = layer_name(layer.node, layer.tensor)
+    name = f"{name} (f)" if layer.frozen else name
     facts = (layer.op, count(layer.filters), count(layer.fan_in), count(layer.dead))
     return (name, *facts, *map(_cell, layer.taus))
 
@@ -75,7 +77,7 @@ def _spectra(layers: tuple[LayerReport, ...]) -> Table:
     )
     rows = tuple(
         (
-            x.node,
+            layer_name(x.node, x.tensor),
             number(x.spectrum.singular_values[0]),
             count(x.spectrum.rank_99),
             number(x.spectrum.trace_complexity),

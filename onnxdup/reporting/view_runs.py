@@ -25,6 +25,7 @@ from onnxdup.reporting.view import (
     count,
     identity,
     inputs,
+    layer_name,
     number,
     percent,
     saved,
@@ -97,7 +98,13 @@ def _changes(report: MergeReport) -> Table:
         Column("saved"),
     )
     rows = tuple(
-        (x.node, x.op, count(x.filters.before), count(x.filters.after), saved(x.filters))
+        (
+            layer_name(x.node, x.tensor),
+            x.op,
+            count(x.filters.before),
+            count(x.filters.after),
+            saved(x.filters),
+        )
         for x in report.layers
     )
     totals = [_total("filters", report.filters), _total("parameters", report.parameters)]

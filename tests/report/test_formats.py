@@ -33,7 +33,9 @@ def test_report_at_80_columns_keeps_names_filters_and_every_tau() -> None:
     taus = tuple(
         dataclasses.replace(report().models[0].totals.taus[1], tau=t) for t in (1, 0.95, 0.9, 0.85, 0.8)
     )
-    rows = tuple(layer(f"/features/block.{i}/conv/Conv", taus=taus) for i in range(3))
+    rows = tuple(
+        layer(f"/features/block.{i}/conv/Conv", tensor=f"onnx::Conv_{i}", taus=taus) for i in range(3)
+    )
     base = report(rows)
     totals = dataclasses.replace(base.models[0].totals, taus=taus)
     shown = text.render(

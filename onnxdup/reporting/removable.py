@@ -1,0 +1,110 @@
+"""How many channels `merge` would take from a group at each tau: the exact pass, then complete linkage.
+
+`merge` compares effective rows (weights with gains, biases and batch normalisation folded in), the survey of
+a layer its filters alone. A second pass over all pairs is saved where the surveys prove it idle: an effective
+row is (g·w, s), at an angle theta to its filters with tan theta = |s| / |g·w|. Where c is the largest cosine
+between filters, the cosine of two rows is at most c cos²(theta) + sin²(theta) for the largest theta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxdup.channels import Block, ChannelGroup, Reader, Trace, constants
+from onnxdup.merging import Merge, Problem, exact_merge
+from onnxdup.merging.exact import columns
+from onnxdup.reporting.measure import Measured, count_clusters
+from onnxdup.similarity import ONE, Units, similarity_components
+
+SLACK = 1e-4
+ALIKE = 0.98
+"""Exact relations need filters whose cosine is ±1; survey histograms are good to about 0.01."""
+Flags = npt.NDArray[np.bool_]
+
+
+def removable(
+    traced: Trace, group: ChannelGroup, taus: Sequence[float], measured: Mapping[str, Measured]
+) -> tuple[int, ...]:
+    """Channels that `merge --tau` would remove from a group by itself, at each of `taus`.
+
+    `measured` are the surveys of layers, by the name of their weight.
+    """
+    if group.frozen or group.size < 2:
+        return (0,) * len(taus)
+    reader = traced.reader(group)
+    surveys = [measured.get(s.use.constant.root) for s in group.sources]
+    exact = _exact(group, reader, surveys)
+    kept = np.arange(group.size) if exact is None else exact.keep
+    gone = group.size - len(kept)
+    problem = Problem(group, reader)
+    below = [t for t in taus if t < 1]
+    if any(s.use is None for s in group.sinks) or len(kept) < 2 or _idle(problem, surveys, below):
+        return (gone,) * len(taus)
+    near = dict(zip(below, _near(problem, kept, below), strict=True))
+    return tuple(gone + near.get(t, 0) for t in taus)
+
+
+def _exact(group: ChannelGroup, reader: Reader, surveys: Sequence[Measured | None]) -> Merge | None:
+    """The exact pass, unless nothing in the group can be redundant."""
+    apart = all(s is not None and s.largest_absolute < ALIKE for s in surveys)
+    if apart and not _constant(group, reader).any() and not _unread(group, reader).any():
+        return None
+    return exact_merge(group, reader)
+
+
+def _constant(group: ChannelGroup, reader: Reader) -> Flags:
+    if not group.sinks:
+        return np.zeros(group.size, bool)
+    return np.asarray((~np.isnan(np.stack(constants(reader)))).all(axis=0), bool)
+
+
+def _unread(group: ChannelGroup, reader: Reader) -> Flags:
+    silent = np.ones(group.size, bool)
+    for sink in group.sinks:
+        if sink.use is None or not silent.any():
+            return np.zeros(group.size, bool)
+        silent &= (columns(sink, reader) == 0).all(1)
+    return silent
+
+
+def _idle(problem: Problem, surveys: Sequence[Measured | None], taus: Sequence[float]) -> bool:
+    """Whether the surveys alone prove that no two effective rows reach the smallest tau."""
+    if not taus:
+        return True
+    found = [s for s in surveys if s is not None and s.one_block]
+    if len(found) < len(surveys):
+        return False
+    cosine = max((s.largest_absolute if _mixed_signs(problem) else s.largest for s in found), default=1.0)
+    tilt = max((_tilt(problem, block) for block in problem.blocks), default=1.0)
+    return max(cosine, 0.0) * (1 - tilt) + tilt + SLACK < min(taus)
+
+
+def _mixed_signs(problem: Problem) -> bool:
+    gains = [gain for block in problem.blocks for _, gain in block.sources]
+    return any(gain.min() < 0 < gain.max() for gain in gains)
+
+
+def _tilt(problem: Problem, block: Block) -> float:
+    """sin²(theta) of the channel whose shift is largest beside its weights; 1 where a row has no weights."""
+    weights = np.zeros(problem.group.size)
+    for source, gain in block.sources:
+        lengths = Units(problem.reader.stored(source.rows).reshape(gain.size, -1)).norms().reshape(gain.shape)
+        weights += ((lengths * gain * source.gain) ** 2).sum(axis=1)
+    shifts = np.broadcast_to((block.shift**2).sum(axis=1), weights.shape)
+    total = weights + shifts
+    return float(np.divide(shifts, total, out=np.ones_like(total), where=total > 0).max(initial=0.0))
+
+
+def _near(problem: Problem, kept: npt.NDArray[np.int64], taus: Sequence[float]) -> list[int]:
+    """Channels beyond the first of each complete-linkage cluster of effective rows."""
+    if not np.isfinite(problem.rows).all():
+        return [0] * len(taus)
+    units = Units(problem.rows[kept])
+    labels = similarity_components(units, list(taus), metric=problem.metric)
+    return [
+        units.count - count_clusters(units, found, min(tau, ONE), metric=problem.metric)
+        for tau, found in zip(taus, labels, strict=True)
+    ]
