@@ -21,9 +21,10 @@ MAX_CHAIN = 64
 class Constant:
     """A constant that an operator reads.
 
-    `root` is the initializer or Constant node that stores it, `chain` the nodes in between (first to last), `axes[k]`
-    the axis of the root that axis k became (None: no single one). Where `axes` is None an edit replaces the last
-    node of the chain by a tensor. `problem` says why it must not be edited; `dtype` is the type of the root.
+    `root` is the initializer or Constant node that stores it, `chain` the nodes in between (first to last),
+    `axes[k]` the axis of the root that axis k became (None: no single one). Where `axes` is None an edit
+    replaces the last node of the chain by a tensor. `problem` says why it must not be edited; `dtype` is the
+    type of the root.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Constant:
     axes: tuple[int | None, ...] | None
     chain: tuple[Node, ...] = ()
     problem: str | None = None
-    dtype: np.dtype[np.generic] = np.dtype(np.float32)
+    dtype: np.dtype[np.generic] = field(default_factory=lambda: np.dtype(np.float32))
     read: Callable[[], Numeric] = field(repr=False, compare=False, default=lambda: np.zeros(0))
 
 
@@ -88,7 +89,9 @@ class Constants:
         if info.storage == "sparse":
             return None
         axes = tuple(range(len(info.shape)))
-        return Constant(name, name, info.shape, axes, (), problem, info.dtype, lambda: self.document.weights.array(name))
+        return Constant(
+            name, name, info.shape, axes, (), problem, info.dtype, lambda: self.document.weights.array(name)
+        )
 
     def _derived(
         self, name: str, node: Node, operands: list[Constant], evaluate: Callable[..., Any]
@@ -103,7 +106,11 @@ class Constants:
         shape = _shape_after(node, first, self.shapes.get(name))
         if shape is None:
             shape = tuple(read().shape)
-        axes = None if len(operands) > 1 and node.op_type in COMPUTED else _axes_after(node, first, operands, shape)
+        axes = (
+            None
+            if len(operands) > 1 and node.op_type in COMPUTED
+            else _axes_after(node, first, operands, shape)
+        )
         problem = next((o.problem for o in operands if o.problem), None)
         if node.op_type in ("DequantizeLinear", "ConstantOfShape"):
             problem = {
@@ -113,7 +120,9 @@ class Constants:
         return Constant(name, first.root, shape, axes, (*first.chain, node), problem, first.dtype, read)
 
 
-COMPUTED = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Concat", "Gather", "Slice", "Expand", "Sqrt", "Neg", "Reciprocal"})
+COMPUTED = frozenset(
+    {"Add", "Sub", "Mul", "Div", "Pow", "Concat", "Gather", "Slice", "Expand", "Sqrt", "Neg", "Reciprocal"}
+)
 
 
 def _shape_after(node: Node, first: Constant, inferred: Shape | None) -> Shape | None:
@@ -124,9 +133,18 @@ def _shape_after(node: Node, first: Constant, inferred: Shape | None) -> Shape |
     return inferred
 
 
-def _axes_after(node: Node, first: Constant, operands: list[Constant], shape: Shape) -> tuple[int | None, ...] | None:
+def _axes_after(
+    node: Node, first: Constant, operands: list[Constant], shape: Shape
+) -> tuple[int | None, ...] | None:
     """Axis map after a movement node, or None where an edit has to fold the chain."""
-    if first.axes is None or node.op_type not in ("Identity", "Cast", "CastLike", "Transpose", "Squeeze", "Unsqueeze"):
+    if first.axes is None or node.op_type not in (
+        "Identity",
+        "Cast",
+        "CastLike",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+    ):
         return None
     if node.op_type in ("Identity", "Cast", "CastLike"):
         return first.axes
@@ -196,8 +214,14 @@ def _filled(node: Node, shape: Numeric) -> Numeric:
 
 def _dequantize(node: Node, x: Numeric, scale: Numeric, zero: Numeric | None = None) -> Numeric:
     axis = node.attrs.get("axis", 1)
+
     def lay(v: Numeric) -> Any:
-        return v if v.ndim == 0 or v.size == 1 else v.reshape([-1 if k == axis % x.ndim else 1 for k in range(x.ndim)])
+        return (
+            v
+            if v.ndim == 0 or v.size == 1
+            else v.reshape([-1 if k == axis % x.ndim else 1 for k in range(x.ndim)])
+        )
+
     shifted = x.astype(np.float32) - (lay(zero).astype(np.float32) if zero is not None else np.float32(0))
     return np.asarray(shifted * lay(scale).astype(np.float32))
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from onnxdup.channels.groups import ChannelGroup, Partition
 from onnxdup.channels.relation import EXACT_ULP, Array, Index, Mask, Relation, fit, mantissa_bits
-from onnxdup.channels.tracer import Sink, Source
+from onnxdup.channels.tracer import Sink, Source, Step
 from onnxdup.channels.transfer import Affine, Parameter, PerChannel, Same, Sum
 
 
@@ -72,7 +72,8 @@ class Outcome:
 def relations(reader: Reader, i: Index, j: Index, ulps: float = EXACT_ULP) -> Outcome:
     """Push h_j = a h_i + kappa from the rows to every sink; `ok` where it arrives at all of them exactly.
 
-    At a sink that cannot absorb a shift kappa must be 0; where the group is read without a weight a must be 1 too.
+    At a sink that cannot absorb a shift kappa must be 0; where the group is read without a weight a must be
+    1 too.
     """
     group, pairs = reader.group, Pairs(reader, i, j, ulps)
     state: dict[str, Relation] = {}
@@ -102,14 +103,15 @@ def _at_sink(sink: Sink, state: dict[str, Relation]) -> Relation:
     return r if sink.shift else r.where(r.no_shift)
 
 
-def _in_order(group: ChannelGroup) -> list[Source | object]:
-    items = [(s.node.index, 0, k, s) for k, s in enumerate(group.sources)]
-    steps = [(s.node.index, 1, k, s) for k, s in enumerate(group.steps)]
-    return [item[3] for item in sorted([*items, *steps], key=lambda e: e[:3])]
+def _in_order(group: ChannelGroup) -> list[Source | Step]:
+    order = {id(item): k for k, item in enumerate((*group.sources, *group.steps))}
+    return sorted((*group.sources, *group.steps), key=lambda item: (item.node.index, order[id(item)]))
 
 
 def constants(reader: Reader) -> list[Array]:
-    """Value of each channel at each sink where it does not depend on the model's inputs, else NaN: arrays (channels,)."""
+    """Value of each channel at each sink where it does not depend on the model's inputs, else NaN: arrays
+    (channels,).
+    """
     group = reader.group
     none = np.zeros(0, np.int64)
     pairs = Pairs(reader, none, none)
@@ -129,8 +131,8 @@ def constants(reader: Reader) -> list[Array]:
 class Block:
     """Effective rows at the first non-linearity: pre-activation = Σ_p gain_p (rows_p · x_p) + shift.
 
-    `gain` is (channels, m) per source, `shift` (channels, m); `slot` is where the shift can be edited, with the
-    factor from the stored value to the shift at the block.
+    `gain` is (channels, m) per source, `shift` (channels, m); `slot` is where the shift can be edited, with
+    the factor from the stored value to the shift at the block.
     """
 
     sources: tuple[tuple[Source, Array], ...]
@@ -211,7 +213,9 @@ def _added(operands: list[_Form], signs: tuple[float, ...]) -> _Form:
 
 def _scaled(form: _Form, step: Affine, reader: Reader) -> _Form:
     s, t = reader.of(step.scale), reader.of(step.shift)
-    out = _Form([(source, gain * s) for source, gain in form.sources], form.shift * s + t, form.slot, form.slot_gain)
+    out = _Form(
+        [(source, gain * s) for source, gain in form.sources], form.shift * s + t, form.slot, form.slot_gain
+    )
     if step.shift_use is not None:
         out.slot, out.slot_gain = step, np.full((reader.group.size, 1), step.shift_gain)
     elif out.slot_gain is not None:
@@ -222,8 +226,8 @@ def _scaled(form: _Form, step: Affine, reader: Reader) -> _Form:
 def approximate_scales(reader: Reader, i: Index, j: Index, scale: Array) -> list[tuple[Array, Array]]:
     """(a, kappa) at each sink for pairs whose effective rows are taken to be row j ≈ scale · row i.
 
-    The same walk as `relations`, without the demand for equality: carriers behind the first non-linearity act with
-    their own parameters, operators that erase a relation leave the scale as it is.
+    The same walk as `relations`, without the demand for equality: carriers behind the first non-linearity
+    act with their own parameters, operators that erase a relation leave the scale as it is.
     """
     group, pairs = reader.group, Pairs(reader, i, j)
     linear: set[str] = set()
@@ -243,5 +247,7 @@ def approximate_scales(reader: Reader, i: Index, j: Index, scale: Array) -> list
         linear.discard(item.output)
         r = item.transfer.relate(known, pairs)
         good = np.isfinite(r.a) & np.isfinite(r.kappa)
-        state[item.output] = Relation(np.where(good, r.a, 1.0), np.where(good, r.kappa, 0.0), r.noise, start.ok)
+        state[item.output] = Relation(
+            np.where(good, r.a, 1.0), np.where(good, r.kappa, 0.0), r.noise, start.ok
+        )
     return [(state[s.input].a, state[s.input].kappa if s.shift else zero) for s in group.sinks]

@@ -11,9 +11,8 @@ import numpy as np
 from onnxdup.channels.ids import Ids, components, sort_by_channel
 from onnxdup.channels.relation import Index
 from onnxdup.channels.symmetry import Symmetry
-from onnxdup.channels.transfer import Affine, Same, Stack, Sum
 from onnxdup.channels.tracer import Freeze, Role, Sink, Source, Step, Tracer, Use
-
+from onnxdup.channels.transfer import Affine, Same, Stack, Sum
 
 T = TypeVar("T")
 
@@ -22,7 +21,8 @@ T = TypeVar("T")
 class Binding:
     """Axis `axis` of the stored tensor `tensor` holds the channels of a group: channel c at `index[c]`.
 
-    `index` is (channels, copies). `nodes` read it there; `private` parameters (vectors) may be cloned per node.
+    `index` is (channels, copies). `nodes` read it there; `private` parameters (vectors) may be cloned per
+    node.
     """
 
     tensor: str
@@ -50,7 +50,9 @@ class Binding:
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels with the same producers, carriers, consumers and path: one partition decides for all of them."""
+    """Channels with the same producers, carriers, consumers and path: one partition decides for all of
+    them.
+    """
 
     name: str
     number: int
@@ -108,16 +110,16 @@ class Partition:
         random = np.random.default_rng(0)
         for members in [*sets, *self.values.values()]:
             keys[members] += random.integers(1, 2**63, dtype=np.uint64)
-        bound = np.unique(np.concatenate([*sets, np.empty(0, np.int64)]))
+        bound: Ids = np.unique(np.concatenate([*sets, np.empty(0, np.int64)]))
         bound = bound[bound > 0]
         group, local = np.full(t.count, -1), np.full(t.count, -1)
         _, first, inverse = np.unique(keys[bound], return_index=True, return_inverse=True)
         order = np.argsort(np.argsort(bound[first], kind="stable"), kind="stable")
         group[bound] = order[inverse]
-        members = [bound[group[bound] == g] for g in range(len(first))]
-        for channels in members:
+        found: list[Ids] = [bound[group[bound] == g] for g in range(len(first))]
+        for channels in found:
             local[channels] = np.arange(len(channels))
-        return group, local, members
+        return group, local, found
 
     def positions(self, ids: Ids, number: int) -> Index | None:
         """Where the channels of a group stand on an axis: (channels, copies), or None where counts differ."""
@@ -254,7 +256,9 @@ def _bindings_by_group(partition: Partition, bindings: Iterable[list[Use]]) -> d
     return out
 
 
-def _bind(partition: Partition, number: int, bound: list[list[Use]]) -> tuple[tuple[Binding, ...], Freeze | None]:
+def _bind(
+    partition: Partition, number: int, bound: list[list[Use]]
+) -> tuple[tuple[Binding, ...], Freeze | None]:
     bindings, odd = [], None
     for uses in bound:
         first = uses[0]
@@ -265,13 +269,16 @@ def _bind(partition: Partition, number: int, bound: list[list[Use]]) -> tuple[tu
         axis = stored_axis(first)
         tensor = first.constant.name if axis is None else first.constant.root
         nodes = tuple(dict.fromkeys(u.node.name for u in uses))
-        bindings.append(Binding(tensor, first.axis if axis is None else axis, first.role, index, nodes, tuple(uses)))
+        bindings.append(
+            Binding(tensor, first.axis if axis is None else axis, first.role, index, nodes, tuple(uses))
+        )
     return tuple(bindings), odd
 
 
-
 def symmetry_of(group: ChannelGroup) -> Symmetry:
-    """Rescalings that every operator of the group lets pass; before the first non-linearity a shift belongs to the row."""
+    """Rescalings that every operator of the group lets pass; before the first non-linearity a shift belongs
+    to the row.
+    """
     linear = {s.output for s in group.sources}
     out = Symmetry.ANY
     for step in group.steps:

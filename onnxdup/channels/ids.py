@@ -51,7 +51,8 @@ def to_rank(ids: Ids, rank: int) -> Ids:
 def reshape(ids: Ids, before: Shape, after: Shape) -> Ids:
     """Ids of `Reshape`: only the factors that hold channels are ever spread out.
 
-    `before` and `after` are cut into the smallest blocks of equal product; a block without channels stays compact.
+    `before` and `after` are cut into the smallest blocks of equal product; a block without channels stays
+    compact.
     """
     spread: list[int] = []
     target: list[int] = []

@@ -18,7 +18,8 @@ class Layer:
     """A node whose weight has filters.
 
     `blocks`: filters of different blocks (the groups of a Conv) read different inputs and are never compared.
-    `groups` are the channel groups its filters belong to (empty where they are no channels), `reason` says why not.
+    `groups` are the channel groups its filters belong to (empty where they are no channels), `reason` says
+    why not.
     """
 
     node: str
@@ -72,7 +73,9 @@ def _declined(t: Tracer, node: Node, reason: str, seen: set[tuple[str, int]]) ->
     seen.add((weight.name, axis))
     use = Use(weight, axis, np.zeros(weight.shape[axis], np.int64), Role.PRODUCER, node, 1)
     blocks = int(node.attrs.get("group", 1)) if node.op_type != "ConvTranspose" else 1
-    return [Layer(node.name, node.op_type, weight.root, weight.shape, weight.shape[axis], blocks, (), reason, use)]
+    return [
+        Layer(node.name, node.op_type, weight.root, weight.shape, weight.shape[axis], blocks, (), reason, use)
+    ]
 
 
 FILTER_AXIS: dict[str, Callable[[Node], int]] = {
@@ -84,7 +87,9 @@ FILTER_AXIS: dict[str, Callable[[Node], int]] = {
 }
 
 
-def _layer(node: Node, use: Use, blocks: int, partition: Partition, groups: tuple[ChannelGroup, ...]) -> Layer:
+def _layer(
+    node: Node, use: Use, blocks: int, partition: Partition, groups: tuple[ChannelGroup, ...]
+) -> Layer:
     numbers = [k for k in np.unique(partition.group[partition.root[use.ids]]).tolist() if k >= 0]
     own = [groups[k] for k in numbers]
     frozen = [g.frozen for g in own if g.frozen]

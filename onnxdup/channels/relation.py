@@ -26,20 +26,21 @@ def ulp(magnitude: npt.ArrayLike, dtype: np.dtype[np.generic]) -> Array:
 def mantissa_bits(dtype: np.dtype[np.generic]) -> int:
     """Stored mantissa bits of a float type; integers count as exact."""
     if dtype.kind == "f":
-        return int(np.finfo(dtype).nmant)
+        return int(np.finfo(dtype).nmant)  # type: ignore[type-var]
     if dtype.kind in "iub":
         return 52
     import ml_dtypes
 
-    return int(ml_dtypes.finfo(dtype).nmant)
+    return int(ml_dtypes.finfo(dtype).nmant)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
 class Relation:
     """h_j = a h_i + kappa for m pairs (i, j) of channels, all arrays of shape (m,).
 
-    `noise` is the absolute error of kappa that rounding of the stored weights explains; `ok` is False where no
-    such relation is known. kappa within the noise is zero. Two scales are equal within `rtol` (4 ulp of the stored type).
+    `noise` is the absolute error of kappa that rounding of the stored weights explains; `ok` is False where
+    no such relation is known. kappa within the noise is zero. Two scales are equal within `rtol` (4 ulp of
+    the stored type).
     """
 
     a: Array
@@ -82,7 +83,7 @@ class Relation:
     @property
     def no_shift(self) -> Mask:
         """kappa = 0 (already snapped to zero within its noise)."""
-        return self.kappa == 0
+        return np.asarray(self.kappa == 0, bool)
 
 
 def close(x: npt.ArrayLike, y: npt.ArrayLike, rtol: float) -> Mask:
@@ -108,7 +109,7 @@ class Fit:
 
     @property
     def exact(self) -> Mask:
-        """Every entry of row j is within 4 ulp (of the largest entry, in the stored type) of a times row i."""
+        """Row j is a times row i, to 4 ulp of its largest entry in the stored type."""
         return np.asarray(self.residual <= self.allowed, bool)
 
 
@@ -121,7 +122,8 @@ def fit(
 ) -> Fit:
     """Fit row j = a row i, with a = 1 or -1 where that is already exact.
 
-    `rows` is (channels, d); `dtype` the type it is stored in, where that is narrower. Pairs go in blocks, so that no more than about 100 MB is held.
+    `rows` is (channels, d); `dtype` the type it is stored in, where that is narrower. Pairs go in blocks, so
+    that no more than about 100 MB is held.
     """
     step = max(1, (1 << 22) // max(rows.shape[1], 1))
     stored = dtype or rows.dtype

@@ -1,8 +1,8 @@
 """Channel counts that the graph reads with `Shape`: allowed to steer other shapes, never to become data.
 
-A merge changes what `Shape` answers. Where the answer only reaches shape inputs (Reshape, Expand, …) everything
-follows by itself, and surgery checks that it does. Where it becomes a number that is computed with (attention scaled
-by the square root of a width, a graph output), the channels behind it are frozen.
+A merge changes what `Shape` answers. Where the answer only reaches shape inputs (Reshape, Expand, …)
+everything follows by itself, and surgery checks that it does. Where it becomes a number that is computed
+with (attention scaled by the square root of a width, a graph output), the channels behind it are frozen.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ from onnxdup.graph import Node
 Sizes: TypeAlias = list[Ids]
 
 NONE = no_channel(1)
-MOVES = frozenset({"Gather", "Slice", "Concat", "Unsqueeze", "Squeeze", "Cast", "Identity", "Reshape", "Flatten"})
-ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Mod", "Neg", "Max", "Min", "ReduceProd", "ReduceMin", "ReduceMax"})
+MOVES = frozenset(
+    {"Gather", "Slice", "Concat", "Unsqueeze", "Squeeze", "Cast", "Identity", "Reshape", "Flatten"}
+)
+ARITHMETIC = frozenset(
+    {"Add", "Sub", "Mul", "Div", "Mod", "Neg", "Max", "Min", "ReduceProd", "ReduceMin", "ReduceMax"}
+)
 STEERED = {
     "Reshape": {1},
     "Expand": {1},
@@ -45,12 +49,14 @@ def follow(t: Tracer, node: Node) -> None:
             _freeze(t, t.sizes[x], node)
     if not held:
         return None
-    if key(node) in MOVES and node.inputs[0] in held or key(node) == "Concat":
+    if (key(node) in MOVES and node.inputs[0] in held) or key(node) == "Concat":
         t.sizes[node.outputs[0]] = _moved(t, node)
         return None
     if key(node) in ARITHMETIC and all(x in held or t.constants.get(x) is not None for x in node.inputs if x):
         union = [u for x in held for u in t.sizes[x]]
-        t.sizes[node.outputs[0]] = [np.unique(np.concatenate([NONE, *union]))] * _length(t, node.outputs[0], len(union))
+        t.sizes[node.outputs[0]] = [np.unique(np.concatenate([NONE, *union]))] * _length(
+            t, node.outputs[0], len(union)
+        )
         return None
     allowed = STEERED.get(key(node), set())
     for slot, x in enumerate(node.inputs):

@@ -15,7 +15,6 @@ from onnxdup.channels.ids import Shape
 from onnxdup.channels.layers import Layer, layers_of
 from onnxdup.channels.rules import RULES, key
 from onnxdup.channels.tracer import Decline, Tracer
-
 from onnxdup.errors import OnnxdupError
 from onnxdup.graph import Document, Node, Value
 from onnxdup.runtime import observed_shapes
@@ -46,12 +45,15 @@ class Trace:
 
 
 def concrete_inputs(inputs: Sequence[Value], length: int = LENGTHS[0]) -> dict[str, Shape]:
-    """A stand-in length for every dimension that callers may choose: 2 for the first axis, `length` elsewhere."""
+    """A stand-in length for every dimension that callers may choose: 2 for the first axis, `length`
+    elsewhere.
+    """
     out = {}
     for value in inputs:
         if value.shape is not None:
             out[value.name] = tuple(
-                d if isinstance(d, int) and d > 0 else (BATCH if k == 0 else length) for k, d in enumerate(value.shape)
+                d if isinstance(d, int) and d > 0 else (BATCH if k == 0 else length)
+                for k, d in enumerate(value.shape)
             )
     return out
 
@@ -60,7 +62,8 @@ def known_shapes(document: Document, input_shapes: Mapping[str, Shape] | None = 
     """Fully known shapes after inference with concrete inputs."""
     inputs = {**concrete_inputs(document.inputs), **(input_shapes or {})}
     inferred = document.shapes(inputs)
-    return {name: tuple(s) for name, s in inferred.items() if all(isinstance(d, int) for d in s)}  # type: ignore[misc]
+    known = {name: tuple(d for d in s if d is not None) for name, s in inferred.items()}
+    return {name: s for name, s in known.items() if len(s) == len(inferred[name])}
 
 
 def trace(
@@ -71,17 +74,19 @@ def trace(
 ) -> Trace:
     """Follow every channel of a model.
 
-    `input_shapes` fixes dynamic inputs, `shapes` are shapes observed by running the model, where inference fails.
-    Operators without a rule freeze their channels; nothing is ever assumed.
+    `input_shapes` fixes dynamic inputs, `shapes` are shapes observed by running the model, where inference
+    fails. Operators without a rule freeze their channels; nothing is ever assumed.
     """
     concrete = {**known_shapes(document, input_shapes), **(shapes or {})}
     t = _walk(document, concrete)
-    if shapes is None and any("is not known" in why for _, why in t.declined):
-        if observed := _observe(document, input_shapes):
-            t = _walk(document, observed)
+    unknown = any("is not known" in why for _, why in t.declined)
+    if shapes is None and unknown and (observed := _observe(document, input_shapes)):
+        t = _walk(document, observed)
     for value in document.outputs:
         if t.carries(value.name):
-            t.freeze(t.ids(value.name), f"{value.name} is an output of the model", document.producer_of(value.name))
+            t.freeze(
+                t.ids(value.name), f"{value.name} is an output of the model", document.producer_of(value.name)
+            )
     sizes.outputs(t)
     groups, partition = build_groups(t)
     return Trace(document, groups, layers_of(t, partition, groups), t.shapes, partition, t)
@@ -96,7 +101,9 @@ def _walk(document: Document, shapes: Mapping[str, Shape]) -> Tracer:
 
 
 def _observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dict[str, Shape]:
-    """Shapes seen by running the model once on zeros, for graphs that inference cannot follow; {} where it will not run."""
+    """Shapes seen by running the model once on zeros, for graphs that inference cannot follow; {} where it
+    will not run.
+    """
     for length in LENGTHS:
         chosen = {**concrete_inputs(document.inputs, length), **(input_shapes or {})}
         if any(v.dtype is None or v.name not in chosen for v in document.inputs):
@@ -111,7 +118,8 @@ def _observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> di
 
 def in_order(document: Document) -> list[Node]:
     """Nodes in dependency order; a stable sort that leaves sorted graphs as they are."""
-    ready, waiting, out = set(), list(document.nodes), []
+    ready: set[str] = set()
+    waiting, out = list(document.nodes), list[Node]()
     made = {o for n in document.nodes for o in n.outputs if o}
     while waiting:
         rest = []

@@ -1,7 +1,7 @@
 """The walk over a graph that gives every activation its channel ids, and the verbs that rules speak.
 
-`unite` same channel · `tie` kept or dropped as one · `bind` this parameter axis is indexed by these channels ·
-`freeze` these channels must stay · `step` what the operator does to the relation of two channels.
+`unite` same channel · `tie` kept or dropped as one · `bind` this parameter axis is indexed by these channels
+· `freeze` these channels must stay · `step` what the operator does to the relation of two channels.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class Source:
 class Sink:
     """A weight that reads the channels of `input` linearly, so that it can absorb a·h + kappa.
 
-    `out_axis` of the weight indexes its outputs; `shift` is False where kappa cannot be absorbed exactly (zero
-    padding, no bias possible). `use` is None for a reader that absorbs nothing: copies only.
+    `out_axis` of the weight indexes its outputs; `shift` is False where kappa cannot be absorbed exactly
+    (zero padding, no bias possible). `use` is None for a reader that absorbs nothing: copies only.
     """
 
     node: Node
@@ -137,7 +137,9 @@ class Tracer:
         return ids
 
     def unite(self, a: Ids, b: Ids) -> None:
-        """Element by element the same channel; where one of the two has none, the other is frozen by the caller."""
+        """Element by element the same channel; where one of the two has none, the other is frozen by the
+        caller.
+        """
         pairs = np.stack([np.ravel(x) for x in np.broadcast_arrays(a, b)], 1)
         pairs = pairs[(pairs > 0).all(1) & (pairs[:, 0] != pairs[:, 1])]
         if len(pairs):
@@ -188,7 +190,9 @@ class Tracer:
 
     def constant(self, node: Node, slot: int) -> Constant | None:
         """The constant at an input of the node, if it is one."""
-        return self.constants.get(node.inputs[slot]) if slot < len(node.inputs) and node.inputs[slot] else None
+        return (
+            self.constants.get(node.inputs[slot]) if slot < len(node.inputs) and node.inputs[slot] else None
+        )
 
     def need(self, node: Node, slot: int, what: str) -> Constant:
         """The constant at an input of the node, or Decline."""
@@ -198,13 +202,18 @@ class Tracer:
         return found
 
     def scalar(self, node: Node, slot: int, default: float | None) -> float | None:
-        """A scalar constant input; `default` where the input is omitted; None where it is computed or a vector."""
+        """A scalar constant input; `default` where the input is omitted; None where it is computed or a
+        vector.
+        """
         if slot >= len(node.inputs) or not node.inputs[slot]:
             return default
         return self.constants.scalar(node.inputs[slot])
 
-    def parameter(self, node: Node, slot: int, rank: int, input_name: str, role: Role = Role.CARRIER) -> tuple[Parameter, Ids | None]:
-        """A constant operand broadcast against the activation `input_name`, per channel where it varies over channels.
+    def parameter(
+        self, node: Node, slot: int, rank: int, input_name: str, role: Role = Role.CARRIER
+    ) -> tuple[Parameter, Ids | None]:
+        """A constant operand broadcast against the activation `input_name`, per channel where it varies
+        over channels.
 
         Binds it. Returns the parameter and, where it has entries per channel, the ids that index it.
         """
@@ -222,7 +231,9 @@ class Tracer:
             raise Decline(f"{node.op_type} with a constant over channels on two axes")
         own = axes[0] - (rank - len(constant.shape))
         if own < 0 or constant.shape[own] == 1:
-            return PerChannel(self.vector(input_name, axes[0]), lambda: _repeated(constant, ids.shape[axes[0]])), None
+            return PerChannel(
+                self.vector(input_name, axes[0]), lambda: _repeated(constant, ids.shape[axes[0]])
+            ), None
         vector = self.vector(input_name, axes[0])
         self.bind(constant, own, vector, role, node, slot)
         return PerChannel(vector, lambda: moved(constant, own)), vector

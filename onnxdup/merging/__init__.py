@@ -1,4 +1,6 @@
-"""What becomes of a channel group: `Merge` values, how they are chosen (selection) and made good (compensation)."""
+"""What becomes of a channel group: `Merge` values, how they are chosen (selection) and made good
+(compensation).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The exact pass: dead, constant and provably related channels of one group. Nothing here is approximate.
 
-Rules, in the order of trial: a channel that nobody reads; a channel that is always zero; a channel that is constant
-(absorbed by the biases behind it, or folded into another constant channel); h_j = a h_i + kappa.
+Rules, in the order of trial: a channel that nobody reads; a channel that is always zero; a channel that is
+constant (absorbed by the biases behind it, or folded into another constant channel); h_j = a h_i + kappa.
 """
 
 from __future__ import annotations
@@ -193,6 +193,6 @@ def _merge(state: _State) -> Merge:
     )
 
 
-def binding_of(group: ChannelGroup, sink: Sink):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def binding_of(group: ChannelGroup, sink: Sink):  # type: ignore[no-untyped-def]
     """The binding through which a sink reads the group."""
     return next(b for b in group.bindings if any(u is sink.use for u in b.uses))

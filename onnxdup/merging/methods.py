@@ -33,7 +33,13 @@ METHODS: dict[str, Method] = {
     m.name: m
     for m in (
         Method("exact", "proven duplicates only", True),
-        Method("paper", "components of cos(w), mean of unit filters, sum", False, components.select, mean.compensate),
+        Method(
+            "paper",
+            "components of cos(w), mean of unit filters, sum",
+            False,
+            components.select,
+            mean.compensate,
+        ),
         Method("cluster", "complete linkage, weighted mean, sum", True, linkage.select, mean.weighted),
         Method("norm", "largest L1 norm, no compensation", False, norm.select, none.compensate),
     )

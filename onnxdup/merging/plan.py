@@ -1,7 +1,8 @@
 """`Merge`: the one value that every method returns, and plans made of them.
 
-h ≈ unmerge @ h[keep] + constant. Producers and carriers keep (or combine) rows, consumers absorb V ← V · unmerge, the
-biases behind them absorb V · constant. The words merge and unmerge are those of git-re-basin and ZipIt.
+h ≈ unmerge @ h[keep] + constant. Producers and carriers keep (or combine) rows, consumers absorb V ← V ·
+unmerge, the biases behind them absorb V · constant. The words merge and unmerge are those of git-re-basin
+and ZipIt.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ PLAN_VERSION = 1
 
 @dataclass(frozen=True)
 class Entry:
-    """A ledger line: channel `dropped` is `a` times channel `kept` plus `kappa`, by `rule`, within `residual`.
+    """A ledger line: channel `dropped` is `a` times channel `kept` plus `kappa`, by `rule`, within
+    `residual`.
 
     `kept` is -1 where nothing is kept for it (dead or constant channels).
     """
@@ -42,9 +44,9 @@ class Entry:
 class Merge:
     """How `size` channels of a group become `len(keep)`.
 
-    `unmerge[consumer binding]` is (size, k); `constant[sink node]` (size,) is what the dropped channels add there;
-    `combine[producer binding]` is (k, size), absent where rows are kept; `shift[additive binding]` (k,) is added to
-    the stored shift after its rows were kept.
+    `unmerge[consumer binding]` is (size, k); `constant[sink node]` (size,) is what the dropped channels add
+    there; `combine[producer binding]` is (k, size), absent where rows are kept; `shift[additive binding]`
+    (k,) is added to the stored shift after its rows were kept.
     """
 
     group: str

@@ -1,8 +1,9 @@
 """One channel group as a numerical problem: effective rows, their metric, and what the next layers read.
 
-The effective row of a channel is what multiplies the producer's input at the first non-linearity: [gain · w ; shift]
-over all producers of the group, with BatchNormalization, scales and biases in between folded in. Similarity of merging
-is taken on it (not on w alone): two filters with equal w and different biases are different hinges.
+The effective row of a channel is what multiplies the producer's input at the first non-linearity: [gain · w
+; shift] over all producers of the group, with BatchNormalization, scales and biases in between folded in.
+Similarity of merging is taken on it (not on w alone): two filters with equal w and different biases are
+different hinges.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Problem:
     def norms(self) -> Array:
         """Scale of each channel: norm of its effective row, 1 where scale is not free: (n,)."""
         length = np.linalg.norm(self.rows, axis=1)
-        return np.maximum(length, TINY) if self.scalable else np.ones(len(length))
+        return np.asarray(np.maximum(length, TINY) if self.scalable else np.ones(len(length)))
 
     @cached_property
     def outgoing(self) -> Array:
@@ -76,12 +77,12 @@ class Problem:
             if sink.use is not None:
                 v = columns(sink, self.reader).astype(np.float64)
                 total += np.einsum("nm,nm->n", v, v)
-        return np.sqrt(total)
+        return np.asarray(np.sqrt(total))
 
     @property
     def importance(self) -> Array:
         """alpha = ‖v‖ · ‖row‖ of each channel: (n,)."""
-        return np.maximum(self.outgoing * np.linalg.norm(self.rows, axis=1), TINY)
+        return np.asarray(np.maximum(self.outgoing * np.linalg.norm(self.rows, axis=1), TINY))
 
     def binding(self, use: object) -> Binding:
         """The binding that a use belongs to."""
@@ -91,10 +92,13 @@ class Problem:
         """How many nodes make channels of this group from the same stored weight."""
         return sum(s.use.constant.root == source.use.constant.root for s in self.group.sources)
 
-    def unmerge(self, keep: Index, target: Index, scale: Array) -> tuple[Mapping[str, csr_array], Mapping[str, Array]]:
+    def unmerge(
+        self, keep: Index, target: Index, scale: Array
+    ) -> tuple[Mapping[str, csr_array], Mapping[str, Array]]:
         """(unmerge per consumer, constants per sink) where channel j becomes scale_j · keep[target_j].
 
-        Carriers behind the first non-linearity (a BatchNormalization after Relu) change scale and shift per consumer.
+        Carriers behind the first non-linearity (a BatchNormalization after Relu) change scale and shift per
+        consumer.
         """
         held = np.flatnonzero(target >= 0)
         leader = keep[target[held]]

@@ -11,7 +11,7 @@ from onnxdup.channels.relation import EXACT_ULP
 from onnxdup.errors import UsageError
 from onnxdup.graph import Document
 from onnxdup.merging import Merge, MergePlan, Method, approximate_merge, exact_merge, method_named
-from onnxdup.surgery import ShapesDisagree, apply
+from onnxdup.surgery import ShapesDisagree, Surgery
 
 MAX_ROUNDS = 32
 Shape = tuple[int, ...]
@@ -60,10 +60,10 @@ def merge(
 ) -> Reduction:
     """Merge duplicate filters of a document.
 
-    `tau` = 1 is the exact pass alone. Below 1 the exact pass runs first (not for `paper` and `norm`, which are what
-    their authors wrote), then `method`, by default `cluster`. `keep` is the share of channels that `norm` keeps.
-    `include` and `exclude` are globs over the names of groups, tensors and nodes. Raises UsageError for a bad tau,
-    method or pattern.
+    `tau` = 1 is the exact pass alone. Below 1 the exact pass runs first (not for `paper` and `norm`, which
+    are what their authors wrote), then `method`, by default `cluster`. `keep` is the share of channels that
+    `norm` keeps. `include` and `exclude` are globs over the names of groups, tensors and nodes. Raises
+    UsageError for a bad tau, method or pattern.
     """
     if not 0 < tau <= 1:
         raise UsageError(f"tau is {tau}", remedy="choose 0 < tau <= 1; 1 merges exact duplicates only")
@@ -78,10 +78,14 @@ def merge(
     return Reduction(job.trace.document, plan, job.first, job.trace, job.declined)
 
 
-def replay(document: Document, plan: MergePlan, *, input_shapes: Mapping[str, Shape] | None = None) -> Reduction:
+def replay(
+    document: Document, plan: MergePlan, *, input_shapes: Mapping[str, Shape] | None = None
+) -> Reduction:
     """Apply a stored plan. UsageError where it was made for another model."""
     if plan.source != document.sha256():
-        raise UsageError("the plan was made for another model", file=document.path, remedy="make a new plan from this file")
+        raise UsageError(
+            "the plan was made for another model", file=document.path, remedy="make a new plan from this file"
+        )
     job = _Job(document, (), (), input_shapes, None, lambda _: None)
     for merges in plan.rounds:
         job.apply(merges)
@@ -116,14 +120,15 @@ class _Job:
                     found = choose(group, self.trace)
                     if found is not None and len(found.keep) < found.size:
                         merges.append(found)
-            merges = self._applied(tuple(merges))
-            if not merges:
+            applied = self._applied(tuple(merges))
+            if not applied:
                 return
-            self.say(f"{what}, round {number + 1}: {sum(m.size - len(m.keep) for m in merges)} channels")
+            self.say(f"{what}, round {number + 1}: {sum(m.size - len(m.keep) for m in applied)} channels")
 
     def apply(self, merges: tuple[Merge, ...]) -> None:
         """One round, traced anew."""
-        self.trace = trace(apply(self.trace, merges), input_shapes=self.input_shapes)
+        document, shapes = Surgery(self.trace, merges).apply()
+        self.trace = trace(document, input_shapes=self.input_shapes, shapes=shapes)
         self.rounds.append(merges)
 
     def _applied(self, merges: tuple[Merge, ...]) -> tuple[Merge, ...]:
@@ -139,15 +144,24 @@ class _Job:
         return ()
 
     def _wanted(self, group: ChannelGroup) -> bool:
-        names = {group.name, *(b.tensor for b in group.bindings), *(n for b in group.bindings for n in b.nodes)}
-        hit = lambda patterns: any(fnmatchcase(n, p) for n in names for p in patterns)  # noqa: E731
-        return (not self.include or hit(self.include)) and not hit(self.exclude)
+        names = {
+            group.name,
+            *(b.tensor for b in group.bindings),
+            *(n for b in group.bindings for n in b.nodes),
+        }
+        return (not self.include or _hit(names, self.include)) and not _hit(names, self.exclude)
 
     def _refuse_idle_patterns(self) -> None:
         names = {n for g in self.trace.groups for b in g.bindings for n in (g.name, b.tensor, *b.nodes)}
         for pattern in (*self.include, *self.exclude):
             if not any(fnmatchcase(n, pattern) for n in names):
-                raise UsageError(f"no node or tensor matches {pattern!r}", remedy="`onnxdup report` lists the names")
+                raise UsageError(
+                    f"no node or tensor matches {pattern!r}", remedy="`onnxdup report` lists the names"
+                )
+
+
+def _hit(names: set[str], patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(n, p) for n in names for p in patterns)
 
 
 __all__ = ["Document", "Method", "Reduction", "merge", "replay"]

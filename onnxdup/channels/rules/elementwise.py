@@ -1,4 +1,6 @@
-"""Arithmetic of two or more operands: with a constant a per-channel map, with an activation a union of channels."""
+"""Arithmetic of two or more operands: with a constant a per-channel map, with an activation a union of
+channels.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,6 @@ from onnxdup.channels.transfer import (
     Agree,
     Homogeneous,
     Parameter,
-    PerChannel,
     Pointwise,
     Powers,
     Product,
@@ -27,7 +28,7 @@ from onnxdup.graph import Node
 ELEMENTWISE = "element by element"
 
 
-def mapped(p: Parameter, f: Callable[[np.ndarray], np.ndarray]) -> Parameter:  # type: ignore[type-arg]
+def mapped(p: Parameter, f: Callable[[np.ndarray], np.ndarray]) -> Parameter:
     """A parameter with `f` applied when it is read."""
     if isinstance(p, float):
         return float(f(np.array(p)))
@@ -35,9 +36,11 @@ def mapped(p: Parameter, f: Callable[[np.ndarray], np.ndarray]) -> Parameter:  #
 
 
 def unite_operands(t: Tracer, n: Node, names: list[str]) -> tuple[Ids, bool]:
-    """Unite the channels of activations broadcast against each other: (ids of the result, is there an operand without channels).
+    """Unite the channels of activations broadcast against each other: (ids of the result, is there an
+    operand without channels).
 
-    An operand that does vary over the channel axis but has no channels (an input of the model, say) freezes the rest.
+    An operand that does vary over the channel axis but has no channels (an input of the model, say) freezes
+    the rest.
     """
     rank = max(len(t.shape(x)) for x in names)
     ids = [to_rank(t.ids(x), rank) for x in names]
@@ -110,7 +113,7 @@ def _idle(t: Tracer, n: Node) -> bool:
 def add(t: Tracer, n: Node) -> None:
     """x ± c, c − x, or the sum of two branches."""
     if _idle(t, n):
-        return
+        return None
     sign = -1.0 if n.op_type == "Sub" else 1.0
     if (found := _split(t, n)) is None:
         return _activations(t, n, lambda outside: Sum((1.0, sign), outside))
@@ -124,9 +127,9 @@ def add(t: Tracer, n: Node) -> None:
 def mul(t: Tracer, n: Node) -> None:
     """x · c or the product of two branches."""
     if _idle(t, n):
-        return
+        return None
     if (found := _split(t, n)) is None:
-        return _activations(t, n, lambda outside: Product(outside))
+        return _activations(t, n, Product)
     p, _ = _operand(t, n, *found)
     return _affine(t, n, found[0], Affine(scale=p))
 
@@ -135,10 +138,12 @@ def mul(t: Tracer, n: Node) -> None:
 def div(t: Tracer, n: Node) -> None:
     """x / c, c / x, x / u."""
     if _idle(t, n):
-        return
+        return None
     if (found := _split(t, n)) is None:
         divided = t.carries(n.inputs[0]) and not t.carries(n.inputs[1])
-        return _activations(t, n, lambda outside: Product(True) if divided and outside else Agree(outside=outside))
+        return _activations(
+            t, n, lambda outside: Product(True) if divided and outside else Agree(outside=outside)
+        )
     x, slot = found
     p, _ = _operand(t, n, x, slot)
     if slot == 1:
@@ -151,7 +156,7 @@ def div(t: Tracer, n: Node) -> None:
 def power(t: Tracer, n: Node) -> None:
     """x^p with a constant scalar p; other forms pass copies."""
     if _idle(t, n):
-        return
+        return None
     p = t.scalar(n, 1, None)
     if p is None or not t.carries(n.inputs[0]):
         return _copies(t, n)
@@ -163,7 +168,7 @@ def power(t: Tracer, n: Node) -> None:
 def extremum(t: Tracer, n: Node) -> None:
     """Max(x, 0) is Relu; Max(x, c) passes copies; branches must agree."""
     if _idle(t, n):
-        return
+        return None
     f = np.maximum if n.op_type == "Max" else np.minimum
     if len(n.inputs) == 2 and (found := _split(t, n)) is not None:
         x, slot = found
@@ -216,4 +221,3 @@ def _copies(t: Tracer, n: Node) -> None:
         t.place(n.outputs[0], to_rank(ids, rank))
         t.step(n, names, Agree(outside=True))
     return None
-

@@ -18,7 +18,9 @@ from onnxdup.graph import Node
 LINEAR = "layer"
 
 
-def times(values: Callable[[], npt.NDArray[np.generic]], gain: float) -> Callable[[], npt.NDArray[np.generic]]:
+def times(
+    values: Callable[[], npt.NDArray[np.generic]], gain: float
+) -> Callable[[], npt.NDArray[np.generic]]:
     """Deferred gain · values."""
     return values if gain == 1.0 else lambda: np.asarray(values().astype(np.float64) * gain)
 
@@ -30,7 +32,15 @@ def produce(t: Tracer, n: Node, use: Use, y: str, gain: float = 1.0, blocks: int
 
 
 def consume(
-    t: Tracer, n: Node, constant: Constant, slot: int, axis: int, ids: Ids, out_axis: int, shift: bool, gain: float = 1.0
+    t: Tracer,
+    n: Node,
+    constant: Constant,
+    slot: int,
+    axis: int,
+    ids: Ids,
+    out_axis: int,
+    shift: bool,
+    gain: float = 1.0,
 ) -> None:
     """Axis `axis` of the weight reads the channels `ids` of input 0."""
     use = t.bind(constant, axis, ids, Role.CONSUMER, n, slot)
@@ -40,7 +50,9 @@ def consume(
     t.sinks.append(Sink(n, n.inputs[1 - slot if slot < 2 else 0], use.ids, use, out_axis, gain, shift))
 
 
-def bias(t: Tracer, n: Node, slot: int, out: Ids, axis: int, role: Role = Role.PRODUCER, gain: float = 1.0) -> Affine:
+def bias(
+    t: Tracer, n: Node, slot: int, out: Ids, axis: int, role: Role = Role.PRODUCER, gain: float = 1.0
+) -> Affine:
     """The bias of a layer as a shift of its channels; Affine() where there is none."""
     if slot >= len(n.inputs) or not n.inputs[slot]:
         return Affine()
@@ -49,9 +61,15 @@ def bias(t: Tracer, n: Node, slot: int, out: Ids, axis: int, role: Role = Role.P
         return Affine(shift=gain * float(np.asarray(constant.read(), np.float64).reshape(())))
     if constant.shape[axis] == 1 and len(out) > 1:
         spread = constant.read().reshape(1, -1)
-        return Affine(shift=PerChannel(out, lambda: gain * np.broadcast_to(spread, (len(out), spread.size)).astype(float)))
+        return Affine(
+            shift=PerChannel(
+                out, lambda: gain * np.broadcast_to(spread, (len(out), spread.size)).astype(float)
+            )
+        )
     use = t.bind(constant, axis, out, role, n, slot)
-    return Affine(shift=PerChannel(out, times(lambda: moved(constant, axis), gain)), shift_use=use, shift_gain=gain)
+    return Affine(
+        shift=PerChannel(out, times(lambda: moved(constant, axis), gain)), shift_use=use, shift_gain=gain
+    )
 
 
 def takes_shift(t: Tracer, n: Node, outputs: int) -> bool:
@@ -74,7 +92,9 @@ def is_padded(n: Node) -> bool:
     return auto in ("SAME_UPPER", "SAME_LOWER") or any(int(p) != 0 for p in n.attrs.get("pads", ()))
 
 
-@rule("Conv", kind=LINEAR, passes="producer and consumer; κ ≠ 0 only without zero padding; depthwise: carrier")
+@rule(
+    "Conv", kind=LINEAR, passes="producer and consumer; κ ≠ 0 only without zero padding; depthwise: carrier"
+)
 def conv(t: Tracer, n: Node) -> None:
     """1-D, 2-D, 3-D, grouped and depthwise."""
     w = t.need(n, 1, "weight")
@@ -136,14 +156,20 @@ def conv_transpose(t: Tracer, n: Node) -> None:
         if out.any():
             t.bind(w, 0, out, Role.CARRIER, n, 1)
             after = bias(t, n, 2, out, 0, Role.CARRIER)
-            t.step(n, [x], Depthwise(PerChannel(out, lambda: moved(w, 0)), int(np.prod(w.shape[1:])), after, True))
+            t.step(
+                n,
+                [x],
+                Depthwise(PerChannel(out, lambda: moved(w, 0)), int(np.prod(w.shape[1:])), after, True),
+            )
     else:
         out = _grouped_transpose(t, n, w, cin, groups)
     t.place(y, t.lay(out, 1, len(w.shape)))
 
 
 def _grouped_transpose(t: Tracer, n: Node, w: Constant, cin: Ids, groups: int) -> Ids:
-    """Axis 0 of the weight holds the input channels of all groups one after the other: each is a copy of one channel."""
+    """Axis 0 of the weight holds the input channels of all groups one after the other: each is a copy of
+    one channel.
+    """
     grid = cin.reshape(groups, -1)
     if grid.any():
         if not grid.all():
@@ -184,7 +210,9 @@ def gemm(t: Tracer, n: Node) -> None:
     t.step(n, [y], bias(t, n, 2, out, -1, gain=beta))
 
 
-@rule("MatMul", kind=LINEAR, passes="producer and consumer, constant on either side; two activations: ⟨a¹a², 0⟩")
+@rule(
+    "MatMul", kind=LINEAR, passes="producer and consumer, constant on either side; two activations: ⟨a¹a², 0⟩"
+)
 def matmul(t: Tracer, n: Node) -> None:
     """numpy matmul with one constant factor, or the product of two activations."""
     a, b = t.constant(n, 0), t.constant(n, 1)
@@ -266,7 +294,7 @@ def fused_conv(t: Tracer, n: Node) -> None:
     if not name:
         return
     if name == "Clip":
-        transfer = clip(*(parameters or [None, None]))
+        transfer = clip(parameters[0], parameters[1]) if parameters else clip(None, None)
     elif name in ACTIVATIONS:
         transfer = ACTIVATIONS[name](dict(zip(("alpha", "beta"), parameters, strict=False)))
     else:
@@ -290,5 +318,3 @@ def gather(t: Tracer, n: Node) -> None:
     use = t.bind(table, 1, out, Role.PRODUCER, n, 0)
     t.sources.append(Source(n, y, PerChannel(out, lambda: moved(table, 1)), 1.0, use))
     t.place(y, t.lay(out, len(t.shape(y)) - 1, len(t.shape(y))))
-
-

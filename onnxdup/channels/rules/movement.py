@@ -32,7 +32,9 @@ def identity(t: Tracer, n: Node) -> None:
     x = n.inputs[0]
     if not t.carries(x):
         return
-    if n.op_type == "Dropout" and (t.scalar(n, 2, 0.0) != 0.0 or any(t.document.consumers_of(o) for o in n.outputs[1:] if o)):
+    if n.op_type == "Dropout" and (
+        t.scalar(n, 2, 0.0) != 0.0 or any(t.document.consumers_of(o) for o in n.outputs[1:] if o)
+    ):
         raise Decline("Dropout in training mode, or whose mask is read")
     move(t, n, t.ids(x))
 
@@ -103,7 +105,7 @@ def _(r: Resizer, n: Node) -> None:
 def concat(t: Tracer, n: Node) -> None:
     """Side by side; parts without channels stay."""
     if not any(t.carries(x) for x in n.inputs):
-        return
+        return None
     rank = len(t.shape(n.outputs[0]))
     axis = int(n.attrs["axis"]) % rank
     ids = [t.ids(x) for x in n.inputs]
@@ -111,7 +113,10 @@ def concat(t: Tracer, n: Node) -> None:
     if axes:
         return _stack(t, n, ids, axes)
     lengths = [t.shape(x)[axis] for x in n.inputs]
-    wide = [np.broadcast_to(z, [d if k == axis else 1 for k in range(rank)]) for z, d in zip(ids, lengths, strict=True)]
+    wide = [
+        np.broadcast_to(z, [d if k == axis else 1 for k in range(rank)])
+        for z, d in zip(ids, lengths, strict=True)
+    ]
     t.place(n.outputs[0], np.concatenate(wide, axis))
     return t.step(n, n.inputs, Stack())
 
@@ -183,7 +188,9 @@ def _bounds(node: Node, rank: int, inputs: Bounds) -> list[tuple[int, int, int, 
         starts, ends = lists[0], lists[1]
         axes = lists[2] if len(lists) > 2 and lists[2] else range(len(starts))
         steps = lists[3] if len(lists) > 3 else [1] * len(starts)
-    return [(int(a) % rank, int(s), int(e), int(p)) for a, s, e, p in zip(axes, starts, ends, steps, strict=True)]
+    return [
+        (int(a) % rank, int(s), int(e), int(p)) for a, s, e, p in zip(axes, starts, ends, steps, strict=True)
+    ]
 
 
 def slices(node: Node, shape: Shape, inputs: Bounds) -> tuple[slice, ...]:
@@ -199,7 +206,7 @@ def slices(node: Node, shape: Shape, inputs: Bounds) -> tuple[slice, ...]:
 
 
 def _slice_inputs(t: Tracer, n: Node) -> list[Any]:
-    arrays = []
+    arrays: list[npt.NDArray[np.generic]] = []
     for k in range(1, len(n.inputs)):
         if not n.inputs[k]:
             arrays.append(np.zeros(0, np.int64))
@@ -260,7 +267,7 @@ def _uniform(ids: Ids, axis: int, chosen: npt.NDArray[np.int64]) -> None:
     first = np.searchsorted(vector[order], vector[order], side="left")
     copy = np.empty(len(vector), np.int64)
     copy[order] = np.arange(len(vector)) - first
-    patterns = {}
+    patterns: dict[int, list[int]] = {}
     for channel, ordinal in zip(vector[chosen].tolist(), copy[chosen].tolist(), strict=True):
         patterns.setdefault(channel, []).append(ordinal)
     if copy[vector > 0].max(initial=0) > 0 and len({tuple(p) for c, p in patterns.items() if c}) > 1:
@@ -303,7 +310,7 @@ def _(r: Resizer, n: Node) -> None:
     if kept.all() or indices is None:
         return
     where = np.cumsum(kept) - 1
-    wrapped = [i % len(kept) for i in indices]
+    wrapped = [i % len(kept) for i in indices if i is not None]
     r.set_integers(n, 1, [int(where[i]) for i in wrapped if kept[i]])
 
 
@@ -318,7 +325,11 @@ def expanding(t: Tracer, n: Node) -> None:
     before = (1,) * (rank - len(t.shape(x))) + t.shape(x)
     repeats = [b // a if a else 1 for a, b in zip(before, t.shape(y), strict=True)]
     own = [repeats[k] if ids.shape[k] > 1 else 1 for k in range(rank)]
-    if n.op_type == "Expand" and not varying(ids) and any(a == 1 != b for a, b in zip(before, t.shape(y), strict=True)):
+    if (
+        n.op_type == "Expand"
+        and not varying(ids)
+        and any(a == 1 != b for a, b in zip(before, t.shape(y), strict=True))
+    ):
         t.freeze(ids, "one channel is broadcast over many", n)
     move(t, n, np.tile(ids, own))
 
@@ -329,7 +340,9 @@ def _(r: Resizer, n: Node) -> None:
     if sizes is None or not r.touched(y):
         return
     offset = len(r.shape(y)) - len(sizes)
-    r.set_integers(n, 1, [r.count(y, k + offset) if s is not None and s > 1 else s for k, s in enumerate(sizes)])
+    r.set_integers(
+        n, 1, [r.count(y, k + offset) if s is not None and s > 1 else s for k, s in enumerate(sizes)]
+    )
 
 
 @rule("DepthToSpace", "SpaceToDepth", kind=MOVEMENT, passes=PASSES)

@@ -11,7 +11,9 @@ from onnxdup.channels.transfer import Affine, Agree, PerChannel, ShiftInvariant,
 from onnxdup.graph import Node
 
 
-@rule("BatchNormalization", kind="normalisation", passes="any a, κ: ⟨a s_j/s_i, s_j κ + t_j − a (s_j/s_i) t_i⟩")
+@rule(
+    "BatchNormalization", kind="normalisation", passes="any a, κ: ⟨a s_j/s_i, s_j κ + t_j − a (s_j/s_i) t_i⟩"
+)
 def batch_normalization(t: Tracer, n: Node) -> None:
     """h → s h + t with s = gamma / sqrt(var + eps), t = beta − s mean."""
     x = n.inputs[0]
@@ -59,7 +61,13 @@ def _mixes(t: Tracer, n: Node, axes: set[int]) -> bool:
     return bool(axes & set(varying(t.ids(n.inputs[0]))))
 
 
-@rule("Softmax", "LogSoftmax", "Hardmax", kind="normalisation", passes="over positions: a = 1, any κ; over channels: frozen")
+@rule(
+    "Softmax",
+    "LogSoftmax",
+    "Hardmax",
+    kind="normalisation",
+    passes="over positions: a = 1, any κ; over channels: frozen",
+)
 def softmax(t: Tracer, n: Node) -> None:
     """Before opset 13 all axes from `axis` on are normalised together."""
     x = n.inputs[0]
@@ -119,7 +127,9 @@ def mixing(t: Tracer, n: Node) -> None:
         raise Decline(f"{n.op_type} over channels")
 
 
-@rule("ArgMax", "ArgMin", "TopK", kind="normalisation", passes="over channels: frozen; over positions: frozen")
+@rule(
+    "ArgMax", "ArgMin", "TopK", kind="normalisation", passes="over channels: frozen; over positions: frozen"
+)
 def ranking(t: Tracer, n: Node) -> None:
     """The answer is a position: it changes with the channels before it."""
     if any(t.carries(x) for x in n.inputs):

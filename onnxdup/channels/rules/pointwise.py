@@ -18,8 +18,8 @@ from onnxdup.channels.transfer import (
     Homogeneous,
     Logarithm,
     Odd,
-    Pointwise,
     PointSymmetric,
+    Pointwise,
     Powers,
     Same,
     Slopes,
@@ -100,7 +100,10 @@ def _gelu(attrs: Attrs) -> Transfer:
 
 
 def _selu(attrs: Attrs) -> Transfer:
-    alpha, gamma = attrs.get("alpha", 1.67326319217681884765625), attrs.get("gamma", 1.05070102214813232421875)
+    alpha, gamma = (
+        attrs.get("alpha", 1.67326319217681884765625),
+        attrs.get("gamma", 1.05070102214813232421875),
+    )
     return Pointwise(lambda z: gamma * elu(z, alpha))
 
 
@@ -131,7 +134,9 @@ ACTIVATIONS: dict[str, Callable[[Attrs], Transfer]] = {
     "Exp": lambda a: Exponential(np.exp),
     "Log": lambda a: Logarithm(np.log),
     "Elu": lambda a: Pointwise(lambda z: elu(z, a.get("alpha", 1.0))),
-    "Celu": lambda a: Pointwise(lambda z: np.maximum(z, 0) + np.minimum(0, a.get("alpha", 1.0) * np.expm1(z / a.get("alpha", 1.0)))),
+    "Celu": lambda a: Pointwise(
+        lambda z: np.maximum(z, 0) + np.minimum(0, a.get("alpha", 1.0) * np.expm1(z / a.get("alpha", 1.0)))
+    ),
     "Selu": _selu,
     "Gelu": _gelu,
     "com.microsoft::Gelu": _gelu,
@@ -149,7 +154,7 @@ ACTIVATIONS: dict[str, Callable[[Attrs], Transfer]] = {
     "Round": lambda a: Pointwise(np.round),
 }
 
-_WORDS = {
+_WORDS: dict[type, str] = {
     Homogeneous: "a > 0",
     Absolute: "a ≠ 0 → |a|",
     Odd: "a = ±1",

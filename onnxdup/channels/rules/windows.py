@@ -37,7 +37,14 @@ def max_pool(t: Tracer, n: Node) -> None:
 def average_pool(t: Tracer, n: Node) -> None:
     """With count_include_pad the border is averaged with zeros."""
     whole = n.attrs.get("count_include_pad", 0) == 0 or not is_padded(n)
-    over_positions(t, n, Same(keeps_shift=whole and (n.attrs.get("ceil_mode", 0) == 0 or n.attrs.get("count_include_pad", 0) == 0)))
+    over_positions(
+        t,
+        n,
+        Same(
+            keeps_shift=whole
+            and (n.attrs.get("ceil_mode", 0) == 0 or n.attrs.get("count_include_pad", 0) == 0)
+        ),
+    )
 
 
 @rule("GlobalAveragePool", kind=WINDOW, passes="any a, κ")
@@ -124,7 +131,9 @@ def _pads(t: Tracer, n: Node) -> tuple[list[int], float | None]:
     """(begin and end per axis, value): pads of all axes, NaN-free; None where the value is computed."""
     rank = len(t.shape(n.inputs[0]))
     if "pads" in n.attrs or "paddings" in n.attrs:
-        return [int(p) for p in n.attrs.get("pads", n.attrs.get("paddings"))], float(n.attrs.get("value", 0.0))
+        return [int(p) for p in n.attrs.get("pads", n.attrs.get("paddings"))], float(
+            n.attrs.get("value", 0.0)
+        )
     given = t.constants.array(n.inputs[1])
     if given is None:
         raise Decline("Pad with computed pads")
@@ -182,5 +191,11 @@ def _(r: Resizer, n: Node) -> None:
     if len(n.inputs) > 3 and n.inputs[3] and "axes" not in n.attrs:
         sizes = r.integers(n, 3)
         if sizes is not None:
-            r.set_integers(n, 3, [r.count(n.outputs[0], k) if r.shape(n.outputs[0])[k] == s else s for k, s in enumerate(sizes)])
-
+            r.set_integers(
+                n,
+                3,
+                [
+                    r.count(n.outputs[0], k) if r.shape(n.outputs[0])[k] == s else s
+                    for k, s in enumerate(sizes)
+                ],
+            )

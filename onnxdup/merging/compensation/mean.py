@@ -1,8 +1,8 @@
 """Means of unit filters, outgoing weights summed.
 
-`compensate` is section 4.1 of RoyChowdhury et al. (2018): filters and biases divided by ‖w‖, averaged, outgoing
-weights multiplied by ‖w‖ and summed. `weighted` takes the norm of the whole effective row and weights the mean by
-alpha = ‖v‖·‖row‖, which cancels the first-order error of parallel consumers.
+`compensate` is section 4.1 of RoyChowdhury et al. (2018): filters and biases divided by ‖w‖, averaged,
+outgoing weights multiplied by ‖w‖ and summed. `weighted` takes the norm of the whole effective row and
+weights the mean by alpha = ‖v‖·‖row‖, which cancels the first-order error of parallel consumers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from onnxdup.merging.problem import TINY, Problem
 def compensate(problem: Problem, labels: Index) -> Merge:
     """The paper: plain mean of w/‖w‖ and b/‖w‖; without rescaling where the activation does not allow it."""
     length = np.maximum(np.linalg.norm(problem.filters, axis=1), TINY)
-    return combine(problem, labels, length if problem.scalable else np.ones(len(length)), np.ones(len(length)))
+    return combine(
+        problem, labels, length if problem.scalable else np.ones(len(length)), np.ones(len(length))
+    )
 
 
 def weighted(problem: Problem, labels: Index) -> Merge:
@@ -27,16 +29,20 @@ def weighted(problem: Problem, labels: Index) -> Merge:
 
 
 def combine(problem: Problem, labels: Index, scale: Array, weight: Array) -> Merge:
-    """Merge clusters: row' = s_r Σ_j p_j row_j / s_j with p = weight / Σ weight, outgoing weights times s_j / s_r, summed.
+    """Merge clusters: row' = s_r Σ_j p_j row_j / s_j with p = weight / Σ weight, outgoing weights times s_j
+    / s_r, summed.
 
-    The representative r is the member of largest weight; its carriers stay. Where stored rows cannot express the mean
-    (a shift without a tensor, one weight in several roles) the representative's row is kept as it is.
+    The representative r is the member of largest weight; its carriers stay. Where stored rows cannot express
+    the mean (a shift without a tensor, one weight in several roles) the representative's row is kept as it
+    is.
     """
     n = len(labels)
     keep, target = _representatives(labels, weight)
     leader = keep[target]
     total = np.bincount(target, weight, len(keep))
-    mix = csr_array((scale[leader] * weight / total[target] / scale, (target, np.arange(n))), shape=(len(keep), n))
+    mix = csr_array(
+        (scale[leader] * weight / total[target] / scale, (target, np.arange(n))), shape=(len(keep), n)
+    )
     unmerge, constant = problem.unmerge(keep, target, scale / scale[leader])
     written = _written(problem, keep, mix) if _expressible(problem, keep) else None
     rows, shift = written if written is not None else ({}, {})

@@ -1,4 +1,6 @@
-"""Complete linkage on the effective rows: every pair of a cluster has similarity ≥ tau, so tau keeps its meaning."""
+"""Complete linkage on the effective rows: every pair of a cluster has similarity ≥ tau, so tau keeps its
+meaning.
+"""
 
 from __future__ import annotations
 

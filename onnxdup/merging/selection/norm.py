@@ -1,7 +1,7 @@
 """Norm pruning: keep the filters of largest L1 norm, drop the rest.
 
-Li, Kadav, Durdanovic, Samet, Graf, "Pruning Filters for Efficient ConvNets", ICLR 2017; the paper's baseline, with the
-number of filters taken from the components at the same tau.
+Li, Kadav, Durdanovic, Samet, Graf, "Pruning Filters for Efficient ConvNets", ICLR 2017; the paper's
+baseline, with the number of filters taken from the components at the same tau.
 """
 
 from __future__ import annotations

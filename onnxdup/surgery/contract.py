@@ -1,0 +1,65 @@
+"""Contraction of one axis of a tensor: the only arithmetic of surgery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+Numeric = npt.NDArray[np.generic]
+Index = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class AxisOp:
+    """Contraction of one group on one axis: rows at `index[keep]` become `mix` @ rows at `index` (None:
+    they stay).
+    """
+
+    axis: int
+    index: Index
+    keep: Index
+    mix: csr_array | None = None
+
+    @property
+    def dropped(self) -> Index:
+        """Positions that go."""
+        return self.index[np.setdiff1d(np.arange(len(self.index)), self.keep)].ravel()
+
+
+def contract(array: Numeric, ops: Sequence[AxisOp]) -> Numeric:
+    """Apply all contractions of a tensor; products in float64, rows that only stay keep their bits."""
+    for axis in sorted({op.axis for op in ops}):
+        mine = [op for op in ops if op.axis == axis]
+        moved = np.moveaxis(array, axis, 0)
+        changed = [_mixed(moved, op) for op in mine]
+        stay = np.setdiff1d(np.arange(array.shape[axis]), np.concatenate([op.dropped for op in mine]))
+        array = np.array(np.moveaxis(moved[stay], 0, axis))
+        view = np.moveaxis(array, axis, 0)
+        for places, rows in changed:
+            view[np.searchsorted(stay, places)] = rows
+    return np.ascontiguousarray(array)
+
+
+def _mixed(moved: Numeric, op: AxisOp) -> tuple[Index, Numeric]:
+    """(positions, new rows) of the rows that `mix` really changes."""
+    empty = np.zeros(0, np.int64)
+    if op.mix is None:
+        return empty, moved[:0]
+    k = len(op.keep)
+    plain = csr_array((np.ones(k), (np.arange(k), op.keep)), shape=op.mix.shape)
+    rows = np.unique((op.mix - plain).tocoo().coords[0])
+    if not len(rows):
+        return empty, moved[:0]
+    mix = csr_array(op.mix)[rows]
+    used = np.unique(mix.indices)
+    small = mix[:, used]
+    places = [op.index[op.keep[rows], c] for c in range(op.index.shape[1])]
+    parts = []
+    for c in range(op.index.shape[1]):
+        old = moved[op.index[used, c]].astype(np.float64).reshape(len(used), -1)
+        parts.append((small @ old).reshape(len(rows), *moved.shape[1:]).astype(moved.dtype))
+    return np.concatenate(places), np.concatenate(parts)

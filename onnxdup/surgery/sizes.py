@@ -1,0 +1,158 @@
+"""Sizes that the graph repeats: Reshape targets, Split sizes, group counts follow the channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxdup.channels import ChannelGroup, Trace
+from onnxdup.channels.ids import Ids
+from onnxdup.channels.rules import RESIZE, key
+from onnxdup.errors import Bug
+from onnxdup.graph import Node
+from onnxdup.merging import Merge
+from onnxdup.surgery.wires import Wires
+
+
+class Sizes:
+    """How long each axis of each activation is after the round, and the constants that repeat it."""
+
+    def __init__(self, trace: Trace, merges: Iterable[tuple[ChannelGroup, Merge]], wires: Wires) -> None:
+        """Channels that go, by root id."""
+        self.trace, self.wires = trace, wires
+        self.gone = np.zeros(len(trace.partition.root), bool)
+        for group, merge in merges:
+            self.gone[group.channels[merge.dropped]] = True
+        self._touched: dict[str, bool] = {}
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every activation of known shape after the round."""
+        known = self.trace.shapes
+        return {v: self.wanted(v) if self.touched(v) else shape for v, shape in known.items()}
+
+    def wanted(self, value: str) -> tuple[int, ...]:
+        """Shape of one activation after the round."""
+        return tuple(self.count(value, k) for k in range(len(self.trace.shapes[value])))
+
+    def follow(self) -> None:
+        """Run the `resize` hooks of every node that loses channels."""
+        for node in self.trace.document.nodes:
+            hook = RESIZE.get(key(node))
+            if hook is not None and any(self.touched(v) for v in (*node.inputs, *node.outputs) if v):
+                hook(self, node)
+
+    def _ids(self, value: str) -> Ids | None:
+        return self.trace.tracer.values.get(value)
+
+    def touched(self, value: str) -> bool:
+        """Does the activation lose anything?"""
+        if value not in self._touched:
+            ids = self._ids(value)
+            root = self.trace.partition.root
+            self._touched[value] = ids is not None and bool(self.gone[root[ids]].any())
+        return self._touched[value]
+
+    def kept(self, value: str, axis: int) -> npt.NDArray[np.bool_]:
+        """Which entries of an axis stay, at its old length."""
+        ids, shape = self._ids(value), self.trace.shapes[value]
+        axis %= len(shape)
+        if ids is None or ids.shape[axis] == 1:
+            return np.ones(shape[axis], bool)
+        lost = self.gone[self.trace.partition.root[np.moveaxis(ids, axis, 0).reshape(ids.shape[axis], -1)]]
+        return np.asarray(~lost.all(1), bool)
+
+    def count(self, value: str, axis: int) -> int:
+        """How many stay."""
+        return int(self.kept(value, axis).sum())
+
+    def shape(self, value: str) -> tuple[int, ...]:
+        """Old shape."""
+        return self.trace.shapes[value]
+
+    def opset(self) -> int:
+        """Opset of the default domain."""
+        return self.trace.document.opset()
+
+    def integers(self, node: Node, slot: int) -> list[int | None] | None:
+        """An integer input element by element; None for elements that the graph computes."""
+        if slot >= len(node.inputs) or not node.inputs[slot]:
+            return None
+        pieces = _pieces(self.trace, node.inputs[slot])
+        if pieces is None:
+            return None
+        return [None if p is None else self._element(*p) for p in pieces]
+
+    def _element(self, name: str, place: int) -> int:
+        array = self.trace.tracer.constants.array(name)
+        return 0 if array is None else int(np.ravel(array.astype(np.int64))[place])
+
+    def set_attr(self, node: Node, name: str, value: Any) -> None:
+        """Change an attribute; None removes it."""
+        if value is not None or name in node.attrs:
+            self.wires.editor.set_attr(node, name, value)
+
+    def set_integers(self, node: Node, slot: int, values: Sequence[int | None]) -> None:
+        """Write changed elements where they are stored: a copy for this node where others read them."""
+        name = node.inputs[slot] if slot < len(node.inputs) else ""
+        pieces = _pieces(self.trace, name) if name else None
+        old = self.integers(node, slot)
+        if old == list(values):
+            return
+        if pieces is None or all(p is not None and p[0] == name for p in pieces):
+            self.wires.replace(node, slot, name or f"{node.name}_sizes", np.asarray(values, np.int64))
+            return
+        self._patch(node, slot, pieces, old or [], values)
+
+    def _patch(
+        self, node: Node, slot: int, pieces: Any, old: Sequence[int | None], values: Sequence[int | None]
+    ) -> None:
+        for piece, before, after in zip(pieces, old, values, strict=True):
+            if piece is None or before == after or after is None:
+                continue
+            self._patch_piece(node, piece, int(after))
+
+    def _patch_piece(self, node: Node, piece: tuple[str, int], value: int) -> None:
+        """One element of a Concat of sizes."""
+        name, place = piece
+        array = np.array(self.trace.tracer.constants.array(name))
+        array.reshape(-1)[place] = value
+        concat = self.trace.document.producer_of(node.inputs[_size_slot(self.trace, node, name)])
+        readers = self.trace.document.consumers_of(name)
+        assert concat is not None
+        for reader, k in readers:
+            if reader is concat:
+                self.wires.replace(concat, k, name, array)
+                return
+
+
+def _size_slot(trace: Trace, node: Node, piece: str) -> int:
+    for slot, name in enumerate(node.inputs):
+        concat = trace.document.producer_of(name) if name else None
+        if concat is not None and concat.op_type == "Concat" and piece in concat.inputs:
+            return slot
+    raise Bug("a size of this node is not where it was", node=node.name)
+
+
+def _pieces(trace: Trace, name: str) -> list[tuple[str, int] | None] | None:
+    """Where each element of a vector of sizes is stored; None for computed elements; None if nothing is
+    known.
+    """
+    constant = trace.tracer.constants.get(name)
+    if constant is not None:
+        return [(name, k) for k in range(int(np.prod(constant.shape)))]
+    node = trace.document.producer_of(name)
+    if node is None or node.op_type != "Concat":
+        return None
+    out: list[tuple[str, int] | None] = []
+    for x in node.inputs:
+        held = trace.tracer.constants.get(x)
+        length = int(np.prod(trace.shapes[x])) if held is None and x in trace.shapes else None
+        if held is None and length is None:
+            return None
+        out += (
+            [(x, k) for k in range(int(np.prod(held.shape)))] if held is not None else [None] * (length or 0)
+        )
+    return out

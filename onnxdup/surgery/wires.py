@@ -1,0 +1,59 @@
+"""Who reads what: inputs that get a tensor of their own, and constants that nobody reads any more because
+of it.
+"""
+
+from __future__ import annotations
+
+from onnxdup.graph import Document, Lazy, Node
+from onnxdup.surgery.contract import Numeric
+
+
+class Wires:
+    """The editor of one round and what it has rewired."""
+
+    def __init__(self, document: Document) -> None:
+        """Nothing is changed yet."""
+        self.document, self.editor = document, document.edit()
+        self.rewired: set[tuple[int, int]] = set()
+        self.left: list[str] = []
+
+    def replace(self, node: Node, slot: int, hint: str, tensor: Numeric | Lazy) -> str:
+        """Give one input of a node a new tensor; returns its name."""
+        name = self.editor.add_tensor(hint, tensor)
+        self.point(node, slot, name)
+        return name
+
+    def point(self, node: Node, slot: int, name: str) -> None:
+        """Make one input of a node read `name`."""
+        old = node.inputs[slot] if slot < len(node.inputs) else ""
+        self.editor.set_input(node, slot, name)
+        self.rewired.add((node.index, slot))
+        if old:
+            self.left.append(old)
+
+    def sweep(self) -> None:
+        """Remove constants, and data movement on them, that lost their last reader to us."""
+        outputs = {v.name for v in self.document.outputs}
+        gone: set[int] = set()
+        removed: set[str] = set()
+        while self.left:
+            name = self.left.pop()
+            if (
+                name in removed
+                or name in outputs
+                or name in self.document.overridable
+                or self._read(name, gone)
+            ):
+                continue
+            removed.add(name)
+            node = self.document.producer_of(name)
+            if node is not None and node.op_type != "Constant":
+                gone.add(node.index)
+                self.editor.remove_node(node)
+                self.left += [x for x in node.inputs if x]
+            elif name in self.document.weights:
+                self.editor.remove_tensor(name)
+
+    def _read(self, name: str, gone: set[int]) -> bool:
+        readers = self.document.consumers_of(name)
+        return any(n.index not in gone and (n.index, slot) not in self.rewired for n, slot in readers)
