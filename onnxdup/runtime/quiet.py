@@ -1,12 +1,14 @@
 """Keep C and C++ libraries from writing to the standard streams.
 
 onnxruntime, `preload_dlls()` and the CUDA loader print banners on stdout and coloured logs on stderr, below
-Python: replacing `sys.stdout` does not catch them, so the file descriptors themselves are redirected.
+Python: replacing `sys.stdout` does not catch them, so the file descriptors themselves are redirected. Where
+`sys.stdout` is not descriptor 1 (pytest, notebooks) what Python code prints is caught as well.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import sys
@@ -32,7 +34,10 @@ def captured_output() -> Iterator[Captured]:
     captured = Captured()
     with _LOCK, tempfile.TemporaryFile() as sink:
         _flush()
+        printed = io.StringIO()
         with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.redirect_stdout(printed))
+            stack.enter_context(contextlib.redirect_stderr(printed))
             for descriptor in (1, 2):
                 _redirect(descriptor, sink.fileno(), stack)
             stack.callback(_flush)
@@ -42,7 +47,8 @@ def captured_output() -> Iterator[Captured]:
             except BaseException as error:
                 yield_error = error
         sink.seek(0)
-        captured.text = _ANSI.sub("", sink.read().decode("utf-8", "replace"))
+        text = sink.read().decode("utf-8", "replace") + printed.getvalue()
+        captured.text = _ANSI.sub("", text)
         if yield_error is not None:
             raise yield_error
 
