@@ -84,7 +84,7 @@ ENTRIES.vector(
     "a=Gemm<transB=1>(x,w1,b1) r=Relu(a) s=Shape(r) k=Gather<axis=0>(s,one) f=Cast<to=1>(k) q=Div(r,f) "
     "y=Gemm<transB=1>(q,w9,b9)",
     {**dense(16, 20), "one": ints(1).reshape(())},
-    None,
+    [frozen("w1", 16)],
 )
 ENTRIES.vector(
     "where_constant",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import COPY, POSITIVE, Catalogue, dense, free, frozen, ints
+from .base import COPY, POSITIVE, Catalogue, Plant, dense, free, frozen, ints
 
 ENTRIES = Catalogue()
 OUT = frozen("w9", 5, "output of the model")
@@ -50,7 +50,8 @@ ENTRIES.vector(
     "behind_cast",
     "t=Cast<to=1>(w1) a=Gemm<transB=1>(x,t,b1) r=Relu(a) y=Gemm<transB=1>(r,w9,b9)",
     {**dense(16, 20), "w1": np.random.default_rng(5).normal(size=(16, 20)).astype(np.float16)},
-    [HIDDEN],
+    [free("w1", 16, "COPY|POSITIVE")],
+    plants=[Plant("scaled by a power of two", "w1", {"w1": (2.0, 0.0), "b1": (2.0, 0.0)})],
     reference=False,  # float64 would lose the rounding that the cast stands for
 )
 ENTRIES.vector(
@@ -111,6 +112,14 @@ ENTRIES.vector(
     "else_branch = e () => (float[16] j) { j=Neg(b1) }> z=Add(r,u) y=Gemm<transB=1>(z,w9,b9)",
     {**dense(16, 20), "zero": np.array(0.0, np.float32)},
     [frozen("w1", 16)],
+)
+ENTRIES.vector(
+    "captured_and_read",
+    "a=Gemm<transB=1>(x,w1,b1) r=Relu(a) k=ReduceSum<keepdims=0>(x) q=Greater(k,zero) "
+    "z=If(q)<then_branch = t () => (float[N,16] i) { i=Identity(r) }, "
+    "else_branch = e () => (float[N,16] j) { j=Neg(r) }> c=Gemm<transB=1>(r,w9,b9) d=Gemm<transB=1>(z,w8) y=Add(c,d)",
+    {**dense(16, 20), "w8": (5, 16), "zero": np.array(0.0, np.float32)},
+    [frozen("w1", 16, "subgraph")],
 )
 ENTRIES.vector(
     "captured_activation",

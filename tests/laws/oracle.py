@@ -54,8 +54,12 @@ def _is_float(dtype: np.dtype) -> bool:
 
 
 def _widen_graph(graph: onnx.GraphProto) -> None:
+    scales = {
+        name for node in graph.node if node.op_type in {"Resize", "Upsample"} for name in node.input[1:]
+    }
     for tensor in graph.initializer:
-        _widen_tensor(tensor)
+        if tensor.name not in scales:
+            _widen_tensor(tensor)
     for value in (*graph.input, *graph.output, *graph.value_info):
         if value.type.tensor_type.elem_type in FLOATS:
             value.type.tensor_type.elem_type = DOUBLE

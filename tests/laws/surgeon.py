@@ -141,7 +141,7 @@ def own(model: onnx.ModelProto, binding: BindingLike) -> str:
 
 
 def place(model: onnx.ModelProto, binding: BindingLike) -> tuple[onnx.NodeProto, int]:
-    """The first node of a binding and the input through which it reads the tensor, or a copy made by `own`."""
+    """The first node of a binding and the input through which it reads the tensor (or the copy of `own`)."""
     node = next(n for n in model.graph.node if n.name == binding.nodes[0])
     names = {binding.tensor, f"{binding.tensor}_of_{node.name}"}
     slot = next(s for s in range(len(node.input)) if any(_reads(model, node, s, name) for name in names))
@@ -149,9 +149,15 @@ def place(model: onnx.ModelProto, binding: BindingLike) -> tuple[onnx.NodeProto,
 
 
 def width(model: onnx.ModelProto, node_name: str, slot: int, axis: int) -> int:
-    """Length of an axis of the weight behind an input of a node, by name of the node."""
+    """Length of an axis of the weight behind an input of a node; of a vector in any shape its size."""
     node = next(n for n in model.graph.node if n.name == node_name)
-    return int(read(model, _chain(model, node.input[slot])[-1]).shape[axis])
+    shape = read(model, _chain(model, node.input[slot])[-1]).shape
+    return int(np.prod(shape)) if sum(d > 1 for d in shape) <= 1 else int(shape[axis])
+
+
+def is_stored(model: onnx.ModelProto, name: str) -> bool:
+    """Is it an initializer or a Constant node, rather than computed?"""
+    return _stored(model, name) is not None
 
 
 def _is_consumer(binding: BindingLike) -> bool:
