@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -11,13 +12,13 @@ import numpy as np
 
 from onnxdup.channels import ChannelGroup, Layer, Trace, constants, trace
 from onnxdup.errors import UsageError
-from onnxdup.evaluation import cost
 from onnxdup.graph import Document
 from onnxdup.reporting import schema
 from onnxdup.reporting.measure import Measured, at_tau, measure
 from onnxdup.reporting.removable import removable
 from onnxdup.reporting.runs import TOOL, identity
 
+_NO_PARAMETERS = frozenset({"int64", "int32", "bool"})
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -186,10 +187,18 @@ def _totals(
         filters=sum(x.filters for x in layers),
         dead=sum(x.dead for x in layers),
         constant=sum(x.constant for x in layers),
-        parameters=cost(document).parameters,
+        parameters=parameters(document),
         groups=len(groups),
         frozen_groups=sum(g.frozen is not None for g in groups),
         taus=tuple(_sum([x.taus[k] for x in layers], tau) for k, tau in enumerate(taus)),
+    )
+
+
+def parameters(document: Document) -> int:
+    """Elements of all stored weights, each counted once; indices, sizes and flags are no parameters."""
+    infos = [document.weights.info(name) for name in document.weights]
+    return sum(
+        math.prod(i.shape) for i in infos if i.dtype.name not in _NO_PARAMETERS and i.dtype.kind not in "OSU"
     )
 
 

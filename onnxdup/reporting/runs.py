@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from onnxdup import __version__, evaluation
+from onnxdup import __version__
 from onnxdup.graph import Document
 from onnxdup.reporting import schema
+
+if TYPE_CHECKING:  # evaluation brings scipy.stats and onnxruntime, which a report does not need
+    from onnxdup import evaluation
 
 T = TypeVar("T")
 TOOL = schema.Tool("onnxdup", __version__)
@@ -35,7 +38,7 @@ def evaluation_report(document: Document, found: evaluation.Evaluation) -> schem
         model=identity(document),
         parameters=found.cost.parameters,
         macs=_per_sample(found.cost),
-        inputs=_inputs(found),
+        inputs=_inputs(found, found.accuracy),
         provider=provider(found),
         provider_note=found.note,
         accuracy=accuracy(found.accuracy),
@@ -77,7 +80,7 @@ def fidelity(found: evaluation.Comparison) -> tuple[schema.Fidelity, ...]:
 
 def inputs(found: evaluation.Comparison) -> schema.Inputs:
     """What both models were run on."""
-    return _inputs(found)
+    return _inputs(found, found.accuracy_before)
 
 
 def macs(found: evaluation.Comparison) -> schema.Change | None:
@@ -91,8 +94,9 @@ def provider(found: evaluation.Comparison | evaluation.Evaluation) -> str:
     return _PROVIDERS.get(found.provider, found.provider)
 
 
-def _inputs(found: evaluation.Comparison | evaluation.Evaluation) -> schema.Inputs:
-    measured = found.accuracy if isinstance(found, evaluation.Evaluation) else found.accuracy_before
+def _inputs(
+    found: evaluation.Comparison | evaluation.Evaluation, measured: evaluation.Accuracy | None
+) -> schema.Inputs:
     return schema.Inputs(
         found.source, found.samples, measured is not None, found.seed if found.synthetic else None
     )

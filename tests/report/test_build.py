@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ from architectures import ARCHITECTURES
 from onnxdup import graph, reduce
 from onnxdup.channels import trace
 from onnxdup.errors import UsageError
+from onnxdup.evaluation import cost
 from onnxdup.reporting import removable as shortcut
-from onnxdup.reporting.build import build_report, combine, wanted
+from onnxdup.reporting.build import build_report, combine, parameters, wanted
 from onnxdup.reporting.formats import from_json, to_json
 from onnxdup.reporting.measure import measure
 
@@ -123,6 +126,21 @@ def test_include_and_exclude() -> None:
 def test_wanted() -> None:
     assert wanted(("a", "b"), (), ()) and wanted(("a", "b"), ("b",), ())
     assert not wanted(("a",), ("b",), ()) and not wanted(("a",), ("*",), ("a",))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_those_of_evaluate(name: str) -> None:
+    assert parameters(sample(name)) == cost(sample(name)).parameters
+
+
+def test_a_report_loads_neither_onnxruntime_nor_scipy_stats() -> None:
+    code = (
+        "import sys; from onnxdup import report; report(sys.argv[1]); "
+        "print([m for m in ('onnxruntime', 'scipy.stats', 'torch') if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(SAMPLES / "mlp_digits.onnx")]
+    done = subprocess.run(command, cwd=SAMPLES.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_progress_ends_at_the_total() -> None:
