@@ -143,12 +143,12 @@ def _visit(t: Tracer, node: Node) -> None:
         return _stop(t, node, f"no rule for {key(node)}")
     if t.constants.get(node.outputs[0]) is not None if node.outputs else False:
         return None
-    before = len(t.frozen)
+    mark = (len(t.steps), len(t.sinks), len(t.frozen))
     try:
         operator.rule(t, node)
     except Decline as why:
         return _stop(t, node, str(why))
-    return _unfollowed(t, node, before)
+    return _unfollowed(t, node, mark)
 
 
 def _stop(t: Tracer, node: Node, reason: str) -> None:
@@ -162,12 +162,13 @@ def _stop(t: Tracer, node: Node, reason: str) -> None:
         t.values.pop(name, None)
 
 
-def _unfollowed(t: Tracer, node: Node, before: int) -> None:
-    """A rule that neither passes, reads nor freezes an input would lose it: freeze it then."""
-    if key(node) in SHAPE_ONLY or len(t.frozen) > before:
+def _unfollowed(t: Tracer, node: Node, mark: tuple[int, int, int]) -> None:
+    """A rule that neither passes, reads nor freezes an input would lose its channels: freeze them then."""
+    if key(node) in SHAPE_ONLY:
         return
-    followed = {x for s in t.steps[-4:] if s.node is node for x in s.inputs}
-    followed |= {s.input for s in t.sinks[-2:] if s.node is node}
+    steps, sinks, frozen = mark
+    followed = {x for s in t.steps[steps:] for x in s.inputs} | {s.input for s in t.sinks[sinks:]}
+    held = np.concatenate([np.zeros(1, np.int64), *(ids for ids, _ in t.frozen[frozen:])])
     for name in node.inputs:
-        if t.carries(name) and name not in followed:
+        if t.carries(name) and name not in followed and not np.isin(t.ids(name), held).all():
             t.freeze(t.ids(name), f"{node.op_type} is not followed here", node)

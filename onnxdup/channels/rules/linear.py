@@ -81,8 +81,9 @@ def takes_shift(t: Tracer, n: Node, outputs: int) -> bool:
     if len(n.inputs) < 3 or not n.inputs[2]:
         return key(n) == "Conv" or t.document.opset() >= 11
     held = t.constant(n, 2)
-    full = held is not None and len(held.shape) > 0 and held.shape[-1] == outputs and not held.problem
-    return full and float(n.attrs.get("beta", 1.0)) != 0
+    if held is None or held.problem or not held.shape or held.shape[-1] != outputs:
+        return False
+    return sum(d > 1 for d in held.shape) <= 1 and float(n.attrs.get("beta", 1.0)) != 0
 
 
 def is_padded(n: Node) -> bool:
