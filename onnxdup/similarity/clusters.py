@@ -206,12 +206,11 @@ def _no_merges() -> tuple[Floats, Floats, Floats]:
 
 
 def _farthest(units: Units, members: Indices, metric: Metric) -> tuple[int, int]:
+    """A pair of smallest similarity; a filter with itself only where no pair is below 1."""
     if len(members) == 2:
         return int(members[0]), int(members[1])
     worst, pair = np.inf, (members[0], members[1])
     for start, first, value in _similarities(units, members, metric, 2.0):
-        if start == first:
-            np.fill_diagonal(value, np.inf)
         at = int(value.argmin())
         if value.flat[at] < worst:
             r, c = divmod(at, value.shape[1])

@@ -35,6 +35,13 @@ class Partition:
         apart: Bools = self.roots[i] != self.roots[j]
         return apart
 
+    def table(self, rows: Indices, cols: Indices) -> Bools:
+        """`apart` for all of `rows` (B,) with all of `cols` (C,): (B, C), by short codes of the sets met."""
+        _, codes = np.unique(self.roots[np.append(rows, cols)], return_inverse=True)
+        codes = codes.astype(np.uint16 if len(codes) <= 1 << 16 else np.uint32)
+        table: Bools = codes[: len(rows), None] != codes[None, len(rows) :]
+        return table
+
     def unite(self, i: Indices, j: Indices) -> None:
         """Join the sets of i and j, pair by pair."""
         a, b = self.roots[i], self.roots[j]
@@ -143,9 +150,11 @@ class ComponentFold:
         if (roots == roots[0]).all():
             return
         mask = self._screen.maybe(tile, tau)
-        mask &= partition.apart(tile.rows[:, None], tile.cols[None, :])
+        mask &= partition.table(tile.rows, tile.cols)
+        if not mask.any():
+            return
         self._fold(tile, tau, partition, self._found(tile, *_one_each(mask)))
-        mask &= partition.apart(tile.rows[:, None], tile.cols[None, :])
+        mask &= partition.table(tile.rows, tile.cols)
         self._fold(tile, tau, partition, self._found(tile, *pairs(tile, mask)))
 
     def _fold(self, tile: Tile, tau: float, partition: Partition, found: _Found) -> None:

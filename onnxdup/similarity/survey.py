@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +16,13 @@ from onnxdup.errors import UsageError
 from onnxdup.similarity.edges import Screen
 from onnxdup.similarity.folding import ComponentFold
 from onnxdup.similarity.tiles import Tile, groups, tiles
-from onnxdup.similarity.units import Floats, Indices, Metric, Units, check_metric
+from onnxdup.similarity.units import Floats, Indices, Metric, Singles, Units, check_metric
 
 TAUS = (1.0, 0.95, 0.9, 0.85, 0.8)
 BINS = 201
 """Odd, so that cosine 0 lies in the middle of a bin."""
 _LARGEST_BINS = 253
+_STRIP = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -109,16 +111,21 @@ class CosineSpread:
         self._second = self._fourth = 0.0
 
     def add(self, tile: Tile) -> None:
-        """Count one tile."""
+        """Count one tile, a strip of rows at a time so that the work stays in cache."""
+        height, width = tile.cosines.shape
+        codes = np.empty((height, width), np.uint8)
         weight = 0.5 if tile.diagonal else 1.0
-        counts = self._count(tile)
-        self._counts += counts // 2 if tile.diagonal else counts
-        square = tile.cosines - np.float32(self.mean)
-        np.multiply(square, square, out=square)
+        step = max(1, _STRIP // width)
+        for start in range(0, height, step):
+            strip = tile.cosines[start : start + step]
+            codes[start : start + step] = self._codes(strip)
+            second, fourth = self._moments(strip, start if tile.diagonal else None)
+            self._second += weight * second
+            self._fourth += weight * fourth
         if tile.diagonal:
-            np.fill_diagonal(square, 0)
-        self._second += weight * _total(square @ np.ones(square.shape[1], np.float32))
-        self._fourth += weight * _total(np.einsum("ij,ij->i", square, square))
+            np.fill_diagonal(codes, 255)
+        counts = _count_bytes(codes.ravel())
+        self._counts += counts // 2 if tile.diagonal else counts
 
     def histogram(self) -> NDArray[np.int64]:
         """Counts (bins,); rounding just outside [-1, 1] belongs to the outer bins."""
@@ -135,13 +142,19 @@ class CosineSpread:
         variance = self.variance()
         return self._fourth / self.pairs / variance**2 if variance > 1e-12 else np.nan
 
-    def _count(self, tile: Tile) -> NDArray[np.int64]:
-        scaled = tile.cosines + np.float32(1)
+    def _codes(self, strip: Singles) -> NDArray[np.uint8]:
+        scaled = strip + np.float32(1)
         scaled *= np.float32(self._bins / 2)
-        codes = scaled.astype(np.uint8)
-        if tile.diagonal:
-            np.fill_diagonal(codes, 255)
-        return _count_bytes(codes.ravel())
+        return scaled.astype(np.uint8)
+
+    def _moments(self, strip: Singles, diagonal: int | None) -> tuple[float, float]:
+        """Sums of second and fourth powers about the mean, without a diagonal that starts in that column."""
+        square = strip - np.float32(self.mean)
+        square *= square
+        if diagonal is not None:
+            np.fill_diagonal(square[:, diagonal:], 0)
+        ones = np.ones(strip.shape[1], np.float32)
+        return _total(square @ ones), _total(np.einsum("ij,ij->i", square, square))
 
 
 class NearestNeighbours:
@@ -177,7 +190,7 @@ class NearestNeighbours:
                 index[filters] = others[cosines.argmax(axis=1)]
         return index
 
-    def _improve(self, filters: Indices, largest: NDArray[np.float32], others: Indices) -> None:
+    def _improve(self, filters: Indices, largest: Singles, others: Indices) -> None:
         better = filters[largest > self._best[filters]]
         if len(better):
             self._place[better] = len(self._places)
@@ -204,7 +217,7 @@ def _mean_cosine(units: Units, members: list[Indices]) -> tuple[int, float]:
     return pairs, total / pairs if pairs else np.nan
 
 
-def _total(row_sums: NDArray[np.float32]) -> float:
+def _total(row_sums: NDArray[np.floating[Any]]) -> float:
     return float(row_sums.sum(dtype=np.float64))
 
 

@@ -90,6 +90,20 @@ def test_large_components_are_split_by_leaders_without_losing_the_promise(metric
     assert dense.max() <= labels.max() < 1500
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("height", [2, 1024])
+def test_the_radius_of_a_leader_is_exact(metric, height, monkeypatch):
+    """Members on opposite sides of a leader, a hair inside and a hair outside half the angle of tau."""
+    monkeypatch.setattr(Units, "block_rows", lambda *_: height)
+    half = np.arccos(0.9) / 2
+    for off, expected in ((-1e-4, 0), (1e-7, 1)):
+        angle = np.array([0.0, half + off, -half - off])
+        rows = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        labels = complete_linkage(rows, 0.9, metric=metric, dense_limit=2)
+        assert (smallest_cosine(rows, labels, metric=metric) >= 0.9).all()
+        assert metric == "copy" or (labels.max() > 0) == expected
+
+
 def test_exact_duplicates_form_their_clusters_whatever_the_limit():
     rng = np.random.default_rng(4)
     kind = rng.integers(0, 40, 1500)

@@ -11,6 +11,7 @@ from scipy import stats
 
 from onnxdup.errors import UsageError
 from onnxdup.similarity import (
+    ONE,
     Edges,
     Partition,
     Units,
@@ -70,6 +71,19 @@ def test_components_follow_a_permutation(rows, tau, metric, random):
     (labels,) = similarity_components(rows, [tau], metric=metric)
     (moved,) = similarity_components(rows[order], [tau], metric=metric)
     np.testing.assert_array_equal(moved, canonical(labels[order]))
+
+
+@pytest.mark.parametrize("tau", [0.5, 0.9, 1.0])
+@pytest.mark.parametrize("offset", [1e-9, -1e-9])
+def test_components_are_decided_in_float64(tau, offset):
+    """Forty pairs a billionth from tau, each in a plane of its own: float32 gets half of them wrong."""
+    rng = np.random.default_rng(7)
+    cosine = min(tau, ONE) + offset
+    planes = np.linalg.qr(rng.standard_normal((90, 80)))[0].T.reshape(40, 2, 90)
+    partners = cosine * planes[:, 0] + np.sqrt(1 - cosine**2) * planes[:, 1]
+    rows = np.vstack([planes[:, 0], partners * rng.uniform(0.1, 10, (40, 1))])
+    (labels,) = similarity_components(rows, [tau])
+    assert (labels[:40] == labels[40:]).tolist() == [offset > 0] * 40
 
 
 def test_a_layer_of_duplicates_is_one_component_at_every_tau():
