@@ -79,7 +79,7 @@ def _defaults(
         defaults |= {
             str(own[k].name): _value(own[k], v)
             for k, v in source.items()
-            if k in own and not isinstance(v, dict)
+            if k in own and (not isinstance(v, dict) or getattr(own[k].type, "takes_tables", False))
         }
     return defaults
 

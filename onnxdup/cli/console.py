@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from onnxdup.errors import UsageError
 
 if TYPE_CHECKING:
     from onnxdup.reporting.schema import Artefact
+    from onnxdup.reporting.view import View
+
+T = TypeVar("T")
 
 
 class Advance(Protocol):
@@ -29,22 +32,32 @@ class Console:
 
     format: str = "text"
     json: bool = False
-    report: Path | None = None
+    reports: tuple[Path, ...] = ()
     progress: str = "auto"
     quiet: bool = False
     verbose: int = 0
     debug: bool = False
 
     def artefact(self, document: Artefact) -> None:
-        """Writes the document to stdout in the chosen format, and to the `--report` file in the format of its
-        name.
-        """
-        from onnxdup.reporting.formats import FORMATS, of_suffix
+        """Writes a document of `onnxdup.reporting`, see `emit`."""
+        from onnxdup.reporting.formats import FORMATS, of_suffix, view
 
-        if self.report is not None:
-            _write(self.report, FORMATS[of_suffix(self.report)](document))
+        self.emit(document, FORMATS, view, of_suffix)
+
+    def emit(
+        self,
+        document: T,
+        formats: Mapping[str, Callable[[T], str]],
+        view: Callable[[T], View],
+        of_suffix: Callable[[Path], str],
+    ) -> None:
+        """Writes the document to stdout in the chosen format, and to the `--report` files in the formats of
+        their names.
+        """
+        for path in self.reports:
+            _write(path, formats[of_suffix(path)](document))
         name = "json" if self.json else self.format
-        sys.stdout.write(self._text(document) if name == "text" else FORMATS[name](document))
+        sys.stdout.write(self._text(view(document)) if name == "text" else formats[name](document))
         sys.stdout.flush()
 
     def say(self, text: str) -> None:
@@ -92,12 +105,12 @@ class Console:
         with RichConsole(stderr=True, highlight=False, markup=False).status(title) as status:
             yield lambda step: status.update(f"{title}: {step}")
 
-    def _text(self, document: Artefact) -> str:
+    @staticmethod
+    def _text(shown: View) -> str:
         from onnxdup.reporting import text
-        from onnxdup.reporting.formats import view
 
         width = shutil.get_terminal_size(fallback=(100, 24)).columns
-        return text.render(view(document), width=max(width, 40), colour=_colour())
+        return text.render(shown, width=max(width, 40), colour=_colour())
 
     @staticmethod
     def _stderr(text: str) -> None:

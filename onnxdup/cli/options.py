@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,25 +41,29 @@ def console_of(context: click.Context) -> Console:
     return context.find_root().ensure_object(Console)
 
 
-_COMMON = (
-    option(
+def _format(formats: Sequence[str]) -> Callable[[F], F]:
+    return option(
         "--format",
-        type=click.Choice(FORMATS),
+        type=click.Choice(formats),
         default="text",
         show_default=True,
         help="What stdout gets.",
         callback=_settings("format"),
         expose_value=False,
-    ),
+    )
+
+
+_COMMON = (
     option(
         "--json", is_flag=True, help="Same as --format json.", callback=_settings("json"), expose_value=False
     ),
     option(
         "--report",
         type=PATH,
+        multiple=True,
         metavar="FILE",
-        help="Also write the report to FILE, as its name says: .json, .md, .xml (JUnit), else text.",
-        callback=_settings("report"),
+        help="Also write the report to FILE, as it is named: .json, .md, .xml (JUnit), else text; repeatable.",
+        callback=_settings("reports"),
         expose_value=False,
     ),
     option(
@@ -109,7 +113,12 @@ _COMMON = (
 
 def common(function: F) -> F:
     """The options of every command; they act on the Console, so that the command need not see them."""
-    return many(*_COMMON)(function)
+    return common_in(*FORMATS)(function)
+
+
+def common_in(*formats: str) -> Callable[[F], F]:
+    """`common` for a command whose document has these formats."""
+    return many(_format(formats), *_COMMON)
 
 
 def many(*decorators: Callable[[F], F]) -> Callable[[F], F]:

@@ -10,7 +10,16 @@ from onnxdup.evaluation.evaluate import Evaluation, evaluate
 from onnxdup.evaluation.fidelity import Fidelity
 from onnxdup.evaluation.latency import Latency, latency
 from onnxdup.evaluation.pair import Noise
-from onnxdup.evaluation.statistics import Interval, Paired, mcnemar, newcombe, paired, tango, wilson
+from onnxdup.evaluation.statistics import (
+    Interval,
+    Paired,
+    clopper_pearson,
+    mcnemar,
+    newcombe,
+    paired,
+    tango,
+    wilson,
+)
 from onnxdup.evaluation.synth import Synthesis, plan_inputs, synthesise
 from onnxdup.evaluation.tolerance import Tolerance, exact_tolerance
 
@@ -29,6 +38,7 @@ __all__ = [
     "Synthesis",
     "Tolerance",
     "as_dataset",
+    "clopper_pearson",
     "compare",
     "cost",
     "evaluate",

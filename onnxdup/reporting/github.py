@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from onnxdup.reporting.cases import Case, cases
 from onnxdup.reporting.schema import Artefact
 
@@ -10,7 +12,12 @@ _LEVEL = {"passed": "notice", "skipped": "warning", "failed": "error", "inconclu
 
 def render(document: Artefact) -> str:
     """One `::level file=…,title=…::message` line per case."""
-    return "".join(f"{_annotation(case)}\n" for case in cases(document))
+    return render_cases(cases(document))
+
+
+def render_cases(found: Iterable[Case]) -> str:
+    """One line per case."""
+    return "".join(f"{_annotation(case)}\n" for case in found)
 
 
 def _annotation(case: Case) -> str:

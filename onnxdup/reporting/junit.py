@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
@@ -13,7 +14,11 @@ _CHILD = {"failed": "failure", "inconclusive": "failure", "skipped": "skipped"}
 
 def render(document: Artefact) -> str:
     """The document as JUnit XML; inconclusive counts as a failure that says so."""
-    found = cases(document)
+    return render_cases(cases(document))
+
+
+def render_cases(found: Sequence[Case]) -> str:
+    """Cases as JUnit XML, those of a suite together."""
     root = ET.Element("testsuites", _counts("onnxdup", found))
     for suite, members in groupby(found, key=lambda c: c.suite):
         _suite(root, suite, tuple(members))
@@ -31,7 +36,7 @@ def _suite(root: ET.Element, suite: str, members: tuple[Case, ...]) -> None:
             ET.SubElement(entry, "system-out").text = _legal(case.detail)
 
 
-def _counts(name: str, found: tuple[Case, ...]) -> dict[str, str]:
+def _counts(name: str, found: Sequence[Case]) -> dict[str, str]:
     bad = sum(c.status in ("failed", "inconclusive") for c in found)
     skipped = sum(c.status == "skipped" for c in found)
     return {"name": _legal(name), "tests": str(len(found)), "failures": str(bad), "skipped": str(skipped)}
