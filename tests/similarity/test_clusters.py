@@ -91,7 +91,7 @@ def test_large_components_are_split_by_leaders_without_losing_the_promise(metric
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("height", [2, 1024])
+@pytest.mark.parametrize("height", [1, 2, 1024])
 def test_the_radius_of_a_leader_is_exact(metric, height, monkeypatch):
     """Members on opposite sides of a leader, a hair inside and a hair outside half the angle of tau."""
     monkeypatch.setattr(Units, "block_rows", lambda *_: height)

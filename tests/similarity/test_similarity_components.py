@@ -113,6 +113,16 @@ def test_labels_go_by_the_smallest_member():
     assert canonical(np.array([9, 2, 9, 5])).tolist() == [0, 1, 0, 2]
 
 
+@pytest.mark.parametrize("count", [5, 600, 70_000])
+def test_a_table_of_sets_is_their_comparison(count):
+    partition = Partition(count)
+    partition.unite(np.array([0, 3]), np.array([4, 2]))
+    rows, cols = np.array([0, 1, 2, count - 1]), np.arange(count)
+    expected = partition.apart(rows[:, None], cols[None, :])
+    np.testing.assert_array_equal(partition.table(rows, cols), expected)
+    assert (~expected).sum() == 6 + (count == 5)
+
+
 @given(filters(), st.sampled_from([1, 3, 16, None]), st.integers(1, 3), st.integers(0, 2**32 - 1))
 def test_survey_against_all_pairs(rows, block_rows, count, seed):
     blocks = np.random.default_rng(seed).integers(0, count, len(rows))
