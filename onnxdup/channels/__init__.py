@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from onnxdup.channels.flow import Block, Outcome, Reader, blocks, constants, relations
+from onnxdup.channels.effective import Block, Effective, effective
+from onnxdup.channels.flow import Outcome, Reader, constants, relations
 from onnxdup.channels.groups import Binding, ChannelGroup
 from onnxdup.channels.layers import Layer
 from onnxdup.channels.rules import operator_table
@@ -14,6 +15,7 @@ __all__ = [
     "Binding",
     "Block",
     "ChannelGroup",
+    "Effective",
     "Freeze",
     "Layer",
     "Outcome",
@@ -21,8 +23,8 @@ __all__ = [
     "Role",
     "Symmetry",
     "Trace",
-    "blocks",
     "constants",
+    "effective",
     "operator_table",
     "relations",
     "trace",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,7 @@ def relations(reader: Reader, i: Index, j: Index, ulps: float = EXACT_ULP) -> Ou
     group, pairs = reader.group, Pairs(reader, i, j, ulps)
     state: dict[str, Relation] = {}
     residual = np.zeros(len(i))
-    for item in _in_order(group):
+    for item in in_order(group):
         if isinstance(item, Source):
             f = fit(reader.stored(item.rows), i, j, ulps, item.use.constant.dtype)
             rtol = max(ulps, 1.0) * 2.0 ** -mantissa_bits(item.use.constant.dtype)
@@ -103,7 +103,7 @@ def _at_sink(sink: Sink, state: dict[str, Relation]) -> Relation:
     return r if sink.shift else r.where(r.no_shift)
 
 
-def _in_order(group: ChannelGroup) -> list[Source | Step]:
+def in_order(group: ChannelGroup) -> list[Source | Step]:
     order = {id(item): k for k, item in enumerate((*group.sources, *group.steps))}
     return sorted((*group.sources, *group.steps), key=lambda item: (item.node.index, order[id(item)]))
 
@@ -116,7 +116,7 @@ def constants(reader: Reader) -> list[Array]:
     none = np.zeros(0, np.int64)
     pairs = Pairs(reader, none, none)
     state: dict[str, Array] = {}
-    for item in _in_order(group):
+    for item in in_order(group):
         if isinstance(item, Source):
             zero = (reader.stored(item.rows) == 0).all(1)
             state[item.output] = np.where(zero, 0.0, np.nan)
@@ -125,102 +125,6 @@ def constants(reader: Reader) -> list[Array]:
             with np.errstate(all="ignore"):
                 state[item.output] = item.transfer.constant(known, pairs)
     return [state[s.input] for s in group.sinks]
-
-
-@dataclass(frozen=True)
-class Block:
-    """Effective rows at the first non-linearity: pre-activation = Σ_p gain_p (rows_p · x_p) + shift.
-
-    `gain` is (channels, m) per source, `shift` (channels, m); `slot` is where the shift can be edited, with
-    the factor from the stored value to the shift at the block.
-    """
-
-    sources: tuple[tuple[Source, Array], ...]
-    shift: Array
-    slot: Affine | None = None
-    slot_gain: Array | None = None
-
-    def rows(self, reader: Reader) -> npt.NDArray[np.float64]:
-        """[gain·w ; shift] per channel: (channels, d + m)."""
-        parts = []
-        for source, gain in self.sources:
-            w = reader.stored(source.rows).astype(np.float64) * source.gain
-            parts.append((w.reshape(len(w), gain.shape[1], -1) * gain[:, :, None]).reshape(len(w), -1))
-        return np.concatenate([*parts, self.shift], 1)
-
-
-@dataclass
-class _Form:
-    sources: list[tuple[Source, Array]] = field(default_factory=list)
-    shift: Array = field(default_factory=lambda: np.zeros((0, 1)))
-    slot: Affine | None = None
-    slot_gain: Array | None = None
-
-    def block(self) -> Block:
-        return Block(tuple(self.sources), self.shift, self.slot, self.slot_gain)
-
-
-def blocks(reader: Reader) -> list[Block]:
-    """The effective rows of a group: one block wherever a linear form meets something that is not affine."""
-    group = reader.group
-    forms: dict[str, _Form] = {}
-    done: dict[int, _Form] = {}
-
-    def close(form: _Form) -> None:
-        done.setdefault(id(form), form)
-
-    for item in _in_order(group):
-        if isinstance(item, Source):
-            forms[item.output] = _Form([(item, np.ones((group.size, 1)))], np.zeros((group.size, 1)))
-            continue
-        known = [forms.get(x) for x in item.inputs]
-        new = _advance(item.transfer, known, reader)
-        if new is None:
-            for form in known:
-                if form is not None:
-                    close(form)
-            forms.pop(item.output, None)
-        else:
-            forms[item.output] = new
-    for sink in group.sinks:
-        if (form := forms.get(sink.input)) is not None:
-            close(form)
-    return [form.block() for form in done.values()]
-
-
-def _advance(transfer: object, known: list[_Form | None], reader: Reader) -> _Form | None:
-    if any(f is None for f in known):
-        return None
-    operands = [f for f in known if f is not None]
-    if isinstance(transfer, Same) and transfer.keeps_shift:
-        return operands[0]
-    if isinstance(transfer, Sum) and not transfer.outside and not any(f is operands[0] for f in operands[1:]):
-        return _added(operands, transfer.signs)
-    if isinstance(transfer, Affine):
-        return _scaled(operands[0], transfer, reader)
-    return None
-
-
-def _added(operands: list[_Form], signs: tuple[float, ...]) -> _Form:
-    out = _Form(shift=np.zeros((1, 1)))
-    for sign, form in zip(signs, operands, strict=True):
-        out.sources += [(s, sign * g) for s, g in form.sources]
-        out.shift = out.shift + sign * form.shift
-        if form.slot is not None and out.slot is None and form.slot_gain is not None:
-            out.slot, out.slot_gain = form.slot, sign * form.slot_gain
-    return out
-
-
-def _scaled(form: _Form, step: Affine, reader: Reader) -> _Form:
-    s, t = reader.of(step.scale), reader.of(step.shift)
-    out = _Form(
-        [(source, gain * s) for source, gain in form.sources], form.shift * s + t, form.slot, form.slot_gain
-    )
-    if step.shift_use is not None:
-        out.slot, out.slot_gain = step, np.full((reader.group.size, 1), step.shift_gain)
-    elif out.slot_gain is not None:
-        out.slot_gain = out.slot_gain * s
-    return out
 
 
 def approximate_scales(reader: Reader, i: Index, j: Index, scale: Array) -> list[tuple[Array, Array]]:
@@ -234,7 +138,7 @@ def approximate_scales(reader: Reader, i: Index, j: Index, scale: Array) -> list
     state: dict[str, Relation] = {}
     zero = np.zeros(len(i))
     start = Relation(scale.astype(np.float64), zero, zero, np.ones(len(i), bool))
-    for item in _in_order(group):
+    for item in in_order(group):
         if isinstance(item, Source):
             linear.add(item.output)
             state[item.output] = start

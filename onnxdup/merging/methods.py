@@ -62,7 +62,7 @@ def approximate_merge(
     if any(s.use is None for s in group.sinks):
         return None
     problem = Problem.of(trace, group)
-    if not np.isfinite(problem.rows).all():
+    if not all(np.isfinite(rows).all() for rows in problem.parts):
         return None
     labels = method.selection(problem, tau, keep)
     clusters = len(np.unique(labels[labels >= 0]))

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
-from onnxdup.channels import Binding, Block, ChannelGroup, Reader, Symmetry, Trace, blocks
+from onnxdup.channels import Binding, Block, ChannelGroup, Effective, Reader, Symmetry, Trace, effective
 from onnxdup.channels.flow import approximate_scales
 from onnxdup.channels.tracer import Source
 from onnxdup.merging.exact import binding_of, columns
@@ -38,14 +38,44 @@ class Problem:
         return cls(group, trace.reader(group))
 
     @cached_property
+    def effective(self) -> Effective:
+        """Linear forms at the first non-linearities, and the carriers behind them."""
+        return effective(self.reader)
+
+    @property
     def blocks(self) -> list[Block]:
         """Linear forms at the first non-linearities."""
-        return blocks(self.reader)
+        return self.effective.blocks
+
+    @cached_property
+    def carriers(self) -> list[Array]:
+        """Rows of the carriers behind the first non-linearities, each (n, m)."""
+        return self.effective.carriers(self.reader, self.norms)
+
+    @cached_property
+    def signatures(self) -> list[Array]:
+        """Effective rows of each block in the metric of its pre-activation, at root mean square 1: each (n,
+        d).
+        """
+        rows = [b.signature(self.reader) for b in self.blocks]
+        if len(rows) == 1:
+            return rows
+        return [r / max(float(np.sqrt((r**2).sum(1).mean())), TINY) for r in rows]
 
     @cached_property
     def rows(self) -> Array:
         """Stacked effective rows: (n, d)."""
-        return np.concatenate([b.rows(self.reader) for b in self.blocks], 1)
+        return np.concatenate(self.signatures, 1)
+
+    @property
+    def parts(self) -> list[Array]:
+        """Everything that must be similar at once for a merge: the stacked rows, each block of several,
+        each carrier.
+
+        A loud part (a gate with large biases) cannot hide that another one differs.
+        """
+        several = self.signatures if len(self.signatures) > 1 else []
+        return [self.rows, *several, *self.carriers]
 
     @cached_property
     def filters(self) -> Array:

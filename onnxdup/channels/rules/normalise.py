@@ -36,7 +36,9 @@ def batch_normalization(t: Tracer, n: Node) -> None:
         return np.asarray(beta - scale() * mean)
 
     t.place(n.outputs[0], t.ids(x))
-    t.step(n, [x], Affine(PerChannel(c, scale), PerChannel(c, shift), uses[1]))
+    beta = PerChannel(c, lambda: moved(uses[1].constant, 0))
+    gamma = PerChannel(c, lambda: np.abs(moved(uses[0].constant, 0).astype(np.float64)))
+    t.step(n, [x], Affine(PerChannel(c, scale), PerChannel(c, shift), uses[1], mean=beta, spread=gamma))
 
 
 @rule("InstanceNormalization", kind="normalisation", passes="a = ±1, any κ (the mean erases it)")

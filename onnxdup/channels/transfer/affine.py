@@ -43,12 +43,16 @@ class Affine:
     """h → scale·h + shift per channel: BatchNormalization, Add, Sub, Mul, Div with constants, biases.
 
     Where a stored tensor holds the shift, shift = `shift_gain` · (tensor of the parameter axis `shift_use`).
+    `mean` and `spread` are mean and standard deviation of the result over the training data, where the
+    operator knows them (BatchNormalization: beta and |gamma|).
     """
 
     scale: Parameter = 1.0
     shift: Parameter = 0.0
     shift_use: object | None = None
     shift_gain: float = 1.0
+    mean: Parameter | None = None
+    spread: Parameter | None = None
 
     @property
     def symmetry(self) -> Symmetry:

@@ -1,19 +1,36 @@
 """Complete linkage on the effective rows: every pair of a cluster has similarity ≥ tau, so tau keeps its
 meaning.
+
+Where a group has several blocks, or carriers behind the non-linearity, every pair has it in each of these
+parts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from onnxdup.merging.plan import Index
+from onnxdup.merging.plan import Array, Index
 from onnxdup.merging.problem import Problem
-from onnxdup.similarity import complete_linkage, complete_linkage_to
+from onnxdup.similarity import Metric, complete_linkage, complete_linkage_to
 
 
 def select(problem: Problem, tau: float, keep: float | None = None) -> Index:
-    """Cluster of each channel: at tau, or `keep` · n clusters where a share is given."""
+    """Cluster of each channel: at tau, or `keep` · n clusters of the stacked rows where a share is given."""
     if keep is not None:
         count = max(1, round(keep * problem.group.size))
         return np.asarray(complete_linkage_to(problem.rows, count, metric=problem.metric), np.int64)
-    return np.asarray(complete_linkage(problem.rows, tau, metric=problem.metric), np.int64)
+    return cells(problem.parts, tau, problem.metric)
+
+
+def cells(parts: Sequence[Array], tau: float, metric: Metric) -> Index:
+    """Clusters (n,) in which every pair is similar in every part: each part is linked inside the cells
+    before it.
+    """
+    labels = np.asarray(complete_linkage(parts[0], tau, metric=metric), np.int64)
+    for rows in parts[1:]:
+        if labels.max(initial=-1) + 1 == len(labels):
+            break
+        labels = np.asarray(complete_linkage(rows, tau, metric=metric, blocks=labels), np.int64)
+    return labels
