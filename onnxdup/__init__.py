@@ -14,10 +14,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onnxdup.api import Merged, Rejected, evaluate, load, merge, report, verify
+    from onnxdup.api import Isolation, Merged, Rejected, check, evaluate, load, merge, report, verify
 
 __version__ = "0.1.0"
-__all__ = ["Merged", "Rejected", "__version__", "evaluate", "load", "merge", "report", "verify"]
+__all__ = [
+    "Isolation",
+    "Merged",
+    "Rejected",
+    "__version__",
+    "check",
+    "evaluate",
+    "load",
+    "merge",
+    "report",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The Python API, and what the commands call: load, report, merge, evaluate, verify.
+"""The Python API, and what the commands call: load, report, merge, evaluate, verify, check.
 
 Every function takes a path, an `onnx.ModelProto`, a graphsurgeon graph, an onnx-ir model or a loaded
 `Document`, prints nothing and changes neither its argument nor the file.
@@ -14,9 +14,11 @@ from onnxdup.graph import Document
 from onnxdup.graph import load as _load
 
 if TYPE_CHECKING:
+    from onnxdup.api.isolation import Isolation as Isolation
     from onnxdup.api.merging import Merged as Merged
     from onnxdup.api.merging import Rejected as Rejected
     from onnxdup.api.merging import Say
+    from onnxdup.gate.schema import CheckReport
     from onnxdup.merging import MergePlan
     from onnxdup.reporting.build import Advance
     from onnxdup.reporting.schema import EvaluationReport, ModelReport, VerificationReport
@@ -182,7 +184,65 @@ def verify(
     )
 
 
+def check(
+    model: Any,
+    *,
+    base: Any = None,
+    data: Any = None,
+    tau: float = 1.0,
+    max_duplicates: float | None = None,
+    max_removable: float | None = None,
+    max_bytes: int | None = None,
+    max_macs: int | None = None,
+    max_parameters: int | None = None,
+    max_drop: float | None = None,
+    confidence: float = 0.95,
+    base_accuracy: float | None = None,
+    min_agreement: float | None = None,
+    max_latency_ratio: float | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    samples: int | None = None,
+    seed: int = 0,
+    provider: str = "auto",
+    input_shapes: Shapes | None = None,
+    isolate: bool | Isolation = True,
+) -> CheckReport:
+    """A model, or the path of a .json report of one, held to budgets; without any, to "no duplicate that an
+    exact merge would remove".
+
+    The budgets are those of `onnxdup.gate.Budgets`. `base` is a reference model, or the path of a report with
+    a stored accuracy. The model runs in a process of its own unless `isolate` is False; `Isolation` sets its
+    limits. A budget that is missed is no exception: see `status` (passed, failed or inconclusive). Raises
+    `CannotVerify` where a budget cannot be judged.
+    """
+    from onnxdup.api.checking import Gate, check_model, collect
+    from onnxdup.api.isolation import Isolation, default_memory
+    from onnxdup.api.measuring import Measuring
+    from onnxdup.gate import Budgets
+
+    amounts = (max_duplicates, max_removable, max_bytes, max_macs, max_parameters)
+    budgets = Budgets(
+        *(tau, *amounts, max_drop, confidence, base_accuracy, min_agreement, max_latency_ratio),
+    )
+    how = Measuring(
+        samples=samples,
+        seed=seed,
+        provider=provider,
+        input_shapes=dict(input_shapes or {}),
+        include=tuple(include),
+        exclude=tuple(exclude),
+    )
+    limits = Isolation(bytes=default_memory()) if isolate is True else isolate or None
+    gate = Gate(budgets, base=base, data=data, how=how, isolation=limits)
+    return collect(check_model(model, gate), (), budgets)
+
+
 def __getattr__(name: str) -> Any:
+    if name == "Isolation":
+        from onnxdup.api import isolation
+
+        return isolation.Isolation
     if name in ("Merged", "Rejected"):
         from onnxdup.api import merging
 

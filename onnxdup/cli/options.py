@@ -62,7 +62,7 @@ _COMMON = (
         type=PATH,
         multiple=True,
         metavar="FILE",
-        help="Also write the report to FILE, as it is named: .json, .md, .xml (JUnit), else text; repeatable.",
+        help="Also write the report to FILE, as it is named: .json, .md, .xml (JUnit), or text; repeatable.",
         callback=_settings("reports"),
         expose_value=False,
     ),

@@ -1,8 +1,7 @@
-"""`python -m onnxdup.gate`: writes `schemas/check.json` from the classes of `schema`."""
+"""`python -m onnxdup.gate`: writes the JSON Schema files of `schemas/` from the classes of the documents."""
 
 from __future__ import annotations
 
-from onnxdup.gate.formats import SCHEMA_FILE, schema_text
+from onnxdup.gate.schema_files import write
 
-SCHEMA_FILE.parent.mkdir(exist_ok=True)
-SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")
+write()

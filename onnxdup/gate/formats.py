@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from onnxdup.gate import sarif
-from onnxdup.gate.schema import SCHEMA_VERSION, CheckReport
+from onnxdup.gate.schema import CheckReport
 from onnxdup.gate.view import cases, of_check
 from onnxdup.reporting import codec, formats, github, junit, markdown, text
-
-SCHEMA_FILE = Path(__file__).parent / "schemas" / "check.json"
 
 
 def to_json(report: CheckReport) -> str:
@@ -33,16 +30,3 @@ FORMATS: Mapping[str, Callable[[CheckReport], str]] = {
 def of_suffix(path: Path) -> str:
     """Format that a file's extension asks for; text where it says nothing."""
     return "sarif" if path.suffix.lower() == ".sarif" else formats.of_suffix(path)
-
-
-def schema() -> dict[str, Any]:
-    """JSON Schema of the document, generated from its classes."""
-    major = SCHEMA_VERSION.partition(".")[0]
-    return codec.json_schema(
-        CheckReport, title=f"onnxdup/check {SCHEMA_VERSION}", identifier=f"urn:onnxdup:check:{major}"
-    )
-
-
-def schema_text() -> str:
-    """Content of `schemas/check.json`."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"

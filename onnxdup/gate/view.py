@@ -14,7 +14,6 @@ from onnxdup.reporting.view import (
     Line,
     Table,
     View,
-    accuracy,
     check,
     count,
     identity,
@@ -122,8 +121,7 @@ def _accuracy(facts: Facts, base: Reference | None) -> Row | None:
     if facts.accuracy is None:
         return None
     old = base.accuracy if base else None
-    change = "-" if old is None else _points(old.top1, facts.accuracy.top1)
-    return ("accuracy", "-" if old is None else accuracy(old), accuracy(facts.accuracy), change)
+    return _row("accuracy", old.top1 if old else None, facts.accuracy.top1, _percent, _points)
 
 
 def _median(holder: Facts | Reference | None) -> float | None:
