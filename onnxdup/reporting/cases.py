@@ -13,6 +13,7 @@ from onnxdup.reporting.schema import (
     Status,
     VerificationReport,
 )
+from onnxdup.reporting.view import layer_name
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ def _layers(model: ModelReport) -> list[Case]:
         shares = ", ".join(f"{100 * t.duplicate_share:.1f} % at {t.tau:g}" for t in layer.taus)
         frozen = f"; frozen: {layer.frozen.reason} ({layer.frozen.node})" if layer.frozen else ""
         found.append(
-            Case(suite, layer.node, "passed", f"{layer.filters} filters, duplicates {shares}{frozen}")
+            Case(
+                suite,
+                layer_name(layer.node, layer.tensor),
+                "passed",
+                f"{layer.filters} filters, duplicates {shares}{frozen}",
+            )
         )
     return found

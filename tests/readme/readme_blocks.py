@@ -51,7 +51,7 @@ def workshop(folder: Path) -> dict[str, str]:
         (tools / name).chmod(0o755)
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ONNXDUP_")}
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
-    return {**inherited, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1"}
+    return {**inherited, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "ONNXDUP_PROVIDER": "cpu"}
 
 
 def run(line: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -84,6 +84,5 @@ def masked(text: str) -> Iterator[str]:
     """Output lines with numbers, blanks and rules masked: what must not change between machines."""
     for line in text.splitlines():
         if line.strip():
-            yield re.sub(
-                r"\s+", " ", re.sub(r"─+", "─", re.sub(r"[-+]?\d[\d,.]*(e[-+]?\d+)?", "#", line))
-            ).strip()
+            line = re.sub(r"\b[0-9a-f]{12}\b|[-+]?\d[\d,.]*(e[-+]?\d+)?", "#", line)
+            yield re.sub(r"\s+", " ", re.sub(r"─+", "─", line)).strip()

@@ -22,7 +22,7 @@ def layer(node: str, frozen: s.Freeze | None = None, **changes: object) -> s.Lay
     values: dict[str, object] = {
         "node": node,
         "op": "Gemm",
-        "tensor": f"{node}.weight",
+        "tensor": "onnx::Gemm_1",
         "shape": (500, 64),
         "filters": 500,
         "fan_in": 64,
