@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from onnxdup.similarity import Metric, Survey, Units, complete_linkage, spectrum
 Rows = npt.NDArray[np.generic]
 Blocks = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float64]
 DENSE_LIMIT = 8_000
 """Members of a component up to which all distances are held (about 0.5 GB at the limit)."""
 
@@ -23,8 +24,8 @@ class Measured:
     """What `LayerReport` says about the filters alone; `clusters` counts complete-linkage clusters at each
     tau.
 
-    `largest` is the largest cosine of any pair, `largest_absolute` an upper bound of |cosine| (both -1
-    without pairs), `one_block` says that all filters read the same inputs.
+    `lengths` (K,) are the L2 norms, `largest` is the largest cosine of any pair, `largest_absolute` an upper
+    bound of |cosine| (both -1 without pairs), `one_block` says that all filters read the same inputs.
     """
 
     filters: int
@@ -35,6 +36,7 @@ class Measured:
     note: str
     components: tuple[int, ...]
     clusters: tuple[int, ...]
+    lengths: Floats = field(repr=False)
     largest: float
     largest_absolute: float
     one_block: bool
@@ -55,6 +57,7 @@ def measure(rows: Rows, taus: Sequence[float], *, blocks: Blocks | None, spectra
         note=_note(found),
         components=found.components,
         clusters=tuple(count_clusters(units, found.labels[k], tau, blocks) for k, tau in enumerate(taus)),
+        lengths=found.norms,
         largest=largest,
         largest_absolute=max(largest, _most_opposed(found)),
         one_block=blocks is None,

@@ -14,14 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxdup.channels import Block, ChannelGroup, Reader, Trace, constants
+from onnxdup.channels.tracer import Source
+from onnxdup.channels.transfer import PerChannel
 from onnxdup.merging import Merge, Problem, exact_merge
 from onnxdup.merging.exact import columns
+from onnxdup.merging.selection.linkage import cells
 from onnxdup.reporting.measure import Measured, count_clusters
 from onnxdup.similarity import ONE, Units, similarity_components
 
 SLACK = 1e-4
 ALIKE = 0.98
 """Exact relations need filters whose cosine is ±1; survey histograms are good to about 0.01."""
+Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
@@ -74,11 +78,14 @@ def _idle(problem: Problem, surveys: Sequence[Measured | None], taus: Sequence[f
     """Whether the surveys alone prove that no two effective rows reach the smallest tau."""
     if not taus:
         return True
+    if len(problem.parts) > 1:
+        return False
     found = [s for s in surveys if s is not None and s.one_block]
     if len(found) < len(surveys):
         return False
+    lengths = {x.use.constant.root: s.lengths for x, s in zip(problem.group.sources, found, strict=True)}
     cosine = max((s.largest_absolute if _mixed_signs(problem) else s.largest for s in found), default=1.0)
-    tilt = max((_tilt(problem, block) for block in problem.blocks), default=1.0)
+    tilt = max((_tilt(problem, block, lengths) for block in problem.blocks), default=1.0)
     return max(cosine, 0.0) * (1 - tilt) + tilt + SLACK < min(taus)
 
 
@@ -87,21 +94,37 @@ def _mixed_signs(problem: Problem) -> bool:
     return any(gain.min() < 0 < gain.max() for gain in gains)
 
 
-def _tilt(problem: Problem, block: Block) -> float:
+def _tilt(problem: Problem, block: Block, lengths: Mapping[str, Floats]) -> float:
     """sin²(theta) of the channel whose shift is largest beside its weights; 1 where a row has no weights."""
+    if block.mean is not None:
+        rows = block.signature(problem.reader)
+        total = (rows**2).sum(axis=1)
+        part = np.divide(block.mean[:, 0] ** 2, total, out=np.ones_like(total), where=total > 0)
+        return float(part.max(initial=0.0))
     weights = np.zeros(problem.group.size)
     for source, gain in block.sources:
-        lengths = Units(problem.reader.stored(source.rows).reshape(gain.size, -1)).norms().reshape(gain.shape)
-        weights += ((lengths * gain * source.gain) ** 2).sum(axis=1)
+        entries = _per_channel(problem.reader, source, lengths[source.use.constant.root])
+        if entries.shape[1] != gain.shape[1] and gain.shape[1] != 1:
+            return 1.0
+        weights += ((entries * gain * source.gain) ** 2).sum(axis=1)
     shifts = np.broadcast_to((block.shift**2).sum(axis=1), weights.shape)
     total = weights + shifts
     return float(np.divide(shifts, total, out=np.ones_like(total), where=total > 0).max(initial=0.0))
 
 
+def _per_channel(reader: Reader, source: Source, values: Floats) -> Floats:
+    """One number per filter, as (channels, copies)."""
+    column = values[:, None]
+    return np.asarray(reader.stored(PerChannel(source.rows.ids, lambda: column)), np.float64)
+
+
 def _near(problem: Problem, kept: npt.NDArray[np.int64], taus: Sequence[float]) -> list[int]:
     """Channels beyond the first of each complete-linkage cluster of effective rows."""
-    if not np.isfinite(problem.rows).all():
+    if not all(np.isfinite(rows).all() for rows in problem.parts):
         return [0] * len(taus)
+    if len(problem.parts) > 1:
+        parts = [rows[kept] for rows in problem.parts]
+        return [len(kept) - int(cells(parts, tau, problem.metric).max()) - 1 for tau in taus]
     units = Units(problem.rows[kept])
     labels = similarity_components(units, list(taus), metric=problem.metric)
     return [
