@@ -146,7 +146,7 @@ def _shared(t: Tracer) -> list[list[Use]]:
                 _freeze_mixed(t, first.ids, use.ids, use)
             else:
                 for u in (first, use):
-                    t.freeze(u.ids, f"{u.constant.name} is shared in two roles", u.node)
+                    t.freeze(u.ids, "a weight is shared in two roles", u.node)
     _unknown_readers(t)
     return list(by_axis.values())
 
@@ -154,7 +154,7 @@ def _shared(t: Tracer) -> list[list[Use]]:
 def _freeze_mixed(t: Tracer, a: Ids, b: Ids, use: Use) -> None:
     if ((a > 0) != (b > 0)).any():
         for ids in (a, b):
-            t.freeze(ids, f"{use.constant.name} is shared with a layer whose channels are fixed", use.node)
+            t.freeze(ids, "a weight is shared with a layer whose channels are fixed", use.node)
 
 
 def _unknown_readers(t: Tracer) -> None:
@@ -172,9 +172,9 @@ def _unknown_readers(t: Tracer) -> None:
             for node, _ in t.document.consumers_of(name):
                 mine = node.index in inner or stored_axis(use) in bound.get((name, node.index), set())
                 if not mine:
-                    t.freeze(use.ids, f"{name} is also read by {node.op_type}", node)
+                    t.freeze(use.ids, f"a weight is also read by {node.op_type}", node)
             if name in outputs:
-                t.freeze(use.ids, f"{name} is also an output of the model", use.node)
+                t.freeze(use.ids, "a weight is also an output of the model", use.node)
 
 
 def stored_axis(use: Use) -> int | None:

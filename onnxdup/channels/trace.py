@@ -84,9 +84,7 @@ def trace(
         t = _walk(document, observed)
     for value in document.outputs:
         if t.carries(value.name):
-            t.freeze(
-                t.ids(value.name), f"{value.name} is an output of the model", document.producer_of(value.name)
-            )
+            t.freeze(t.ids(value.name), "output of the model", document.producer_of(value.name))
     sizes.outputs(t)
     groups, partition = build_groups(t)
     return Trace(document, groups, layers_of(t, partition, groups), t.shapes, partition, t)
@@ -137,7 +135,7 @@ def in_order(document: Document) -> list[Node]:
 
 def _visit(t: Tracer, node: Node) -> None:
     for name in node.captured:
-        t.freeze(t.ids(name), f"{name} is read inside a subgraph", node)
+        t.freeze(t.ids(name), "read inside a subgraph", node)
     operator = RULES.get(key(node))
     if operator is None:
         return _stop(t, node, f"no rule for {key(node)}")

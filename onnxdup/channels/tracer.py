@@ -119,7 +119,7 @@ class Tracer:
     def shape(self, name: str) -> Shape:
         """Concrete shape, or Decline."""
         if name not in self.shapes:
-            raise Decline(f"the shape of {name} is not known")
+            raise Decline("the shape of an activation is not known")
         return self.shapes[name]
 
     def static(self, name: str) -> tuple[int | None, ...] | None:
@@ -180,7 +180,7 @@ class Tracer:
             raise Decline(f"{constant.name} has {constant.shape[axis]} entries for {len(ids)} channels")
         use = Use(constant, axis, np.asarray(ids), role, node, slot)
         if constant.problem:
-            self.freeze(use.ids, f"{constant.name} cannot be edited: {constant.problem}", node)
+            self.freeze(use.ids, f"a weight cannot be edited: {constant.problem}", node)
         self.uses.append(use)
         return use
 
