@@ -152,5 +152,5 @@ def test_progress_ends_at_the_total() -> None:
 def test_obstacles_count_frozen_groups() -> None:
     model = build_report(sample("mlp_digits"), (1.0,))
     assert [(o.groups, o.filters) for o in model.obstacles] == [(1, 10)]
-    assert model.obstacles[0].reason == "logits is an output of the model"
+    assert model.obstacles[0].reason == "output of the model"
     assert model.layers[-1].frozen is not None and model.layers[0].frozen is None
