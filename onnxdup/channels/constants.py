@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from onnxdup.channels.evaluate import EVALUATE, named_axes, permutation
 from onnxdup.channels.ids import Shape
+from onnxdup.channels.quantised import CODES, Quantised, quantisation
 from onnxdup.graph import Document, Node
-from onnxdup.graph.tensors import dtype_of
 
 Numeric = npt.NDArray[np.generic]
 MAX_CHAIN = 64
@@ -24,7 +25,7 @@ class Constant:
     `root` is the initializer or Constant node that stores it, `chain` the nodes in between (first to last),
     `axes[k]` the axis of the root that axis k became (None: no single one). Where `axes` is None an edit
     replaces the last node of the chain by a tensor. `problem` says why it must not be edited; `dtype` is the
-    type of the root.
+    type of the root (of its codes, where the graph quantises it).
     """
 
     name: str
@@ -35,6 +36,7 @@ class Constant:
     problem: str | None = None
     dtype: np.dtype[np.generic] = field(default_factory=lambda: np.dtype(np.float32))
     read: Callable[[], Numeric] = field(repr=False, compare=False, default=lambda: np.zeros(0))
+    quantised: Quantised | None = field(repr=False, compare=False, default=None)
 
 
 @dataclass
@@ -69,10 +71,10 @@ class Constants:
         if name in weights:
             return self._stored(name)
         node = self.document.producer_of(name)
-        if node is None or depth > MAX_CHAIN or node.domain not in ("", "ai.onnx"):
+        if node is None or depth > MAX_CHAIN:
             return None
         evaluate = EVALUATE.get(node.op_type)
-        if evaluate is None:
+        if evaluate is None or node.domain not in DOMAINS.get(node.op_type, PLAIN):
             return None
         operands = [self.get(i) if i else None for i in node.inputs]
         if any(o is None for i, o in zip(node.inputs, operands, strict=True) if i):
@@ -112,12 +114,39 @@ class Constants:
             else _axes_after(node, first, operands, shape)
         )
         problem = next((o.problem for o in operands if o.problem), None)
-        if node.op_type in ("DequantizeLinear", "ConstantOfShape"):
-            problem = {
-                "DequantizeLinear": "it is stored quantised",
-                "ConstantOfShape": "the graph computes it (ConstantOfShape)",
-            }[node.op_type]
-        return Constant(name, first.root, shape, axes, (*first.chain, node), problem, first.dtype, read)
+        if node.op_type in GENERATED:
+            problem = f"the graph computes it ({node.op_type})"
+        how, odd = _quantised(node, operands, evaluate, axes)
+        dtype = first.dtype if how is None else how.dtype
+        chain = (*first.chain, node)
+        return Constant(name, first.root, shape, axes, chain, problem or odd, dtype, read, how)
+
+
+PLAIN = frozenset({"", "ai.onnx"})
+CONTRIB = PLAIN | {"com.microsoft"}
+QONNX = frozenset({"onnx.brevitas", "qonnx.custom_op.general"})
+DOMAINS = {"QuantizeLinear": CONTRIB, "DequantizeLinear": CONTRIB, "Quant": QONNX}
+GENERATED = frozenset({"ConstantOfShape", "Quant"})
+
+
+def _quantised(
+    node: Node, operands: list[Constant], evaluate: Callable[..., Any], axes: tuple[int | None, ...] | None
+) -> tuple[Quantised | None, str | None]:
+    """How the output of a node on constants is quantised, or why an edit would lose that."""
+    if node.op_type in CODES:
+        return quantisation(node, operands)
+    how = next((o.quantised for o in operands if o.quantised), None)
+    if how is None:
+        return None, None
+    if axes is None or operands[0].quantised is None:
+        return None, f"it is quantised, then computed with ({node.op_type})"
+
+    def seen(read: Callable[[], Numeric]) -> Callable[[], Any]:
+        return lambda: evaluate(node, read(), *[o.read() for o in operands[1:]])
+
+    if node.op_type in SAME:
+        return how, None
+    return replace(how, codes=seen(how.codes), zeros=seen(how.zeros)), None
 
 
 COMPUTED = frozenset(
@@ -125,11 +154,15 @@ COMPUTED = frozenset(
 )
 
 
+SAME = frozenset({"Identity", "Cast", "CastLike", "Quant", *CODES})
+MOVES = SAME | {"Transpose", "Squeeze", "Unsqueeze"}
+
+
 def _shape_after(node: Node, first: Constant, inferred: Shape | None) -> Shape | None:
-    if node.op_type in ("Identity", "Cast", "CastLike"):
+    if node.op_type in SAME:
         return first.shape
     if node.op_type == "Transpose":
-        return tuple(first.shape[k] for k in _perm(node, len(first.shape)))
+        return tuple(first.shape[k] for k in permutation(node, len(first.shape)))
     return inferred
 
 
@@ -137,20 +170,13 @@ def _axes_after(
     node: Node, first: Constant, operands: list[Constant], shape: Shape
 ) -> tuple[int | None, ...] | None:
     """Axis map after a movement node, or None where an edit has to fold the chain."""
-    if first.axes is None or node.op_type not in (
-        "Identity",
-        "Cast",
-        "CastLike",
-        "Transpose",
-        "Squeeze",
-        "Unsqueeze",
-    ):
+    if first.axes is None or node.op_type not in MOVES:
         return None
-    if node.op_type in ("Identity", "Cast", "CastLike"):
+    if node.op_type in SAME:
         return first.axes
     if node.op_type == "Transpose":
-        return tuple(first.axes[k] for k in _perm(node, len(first.shape)))
-    named = _axes_of(node, [o.read() for o in operands])
+        return tuple(first.axes[k] for k in permutation(node, len(first.shape)))
+    named = named_axes(node, [o.read() for o in operands])
     if node.op_type == "Unsqueeze":
         if named is None:
             return None
@@ -160,114 +186,3 @@ def _axes_after(
     rank = len(first.shape)
     gone = {k % rank for k in named} if named is not None else {k for k in range(rank) if first.shape[k] == 1}
     return tuple(a for k, a in enumerate(first.axes) if k not in gone)
-
-
-def _perm(node: Node, rank: int) -> tuple[int, ...]:
-    return tuple(node.attrs.get("perm", range(rank)[::-1]))
-
-
-def _axes_of(node: Node, values: list[Numeric]) -> tuple[int, ...] | None:
-    if "axes" in node.attrs:
-        return tuple(int(k) for k in node.attrs["axes"])
-    return tuple(int(k) for k in np.ravel(values[1])) if len(values) > 1 else None
-
-
-def _squeeze(node: Node, x: Numeric, *axes: Numeric) -> Numeric:
-    return np.squeeze(x, _axes_of(node, [x, *axes]))
-
-
-def _unsqueeze(node: Node, x: Numeric, *axes: Numeric) -> Numeric:
-    return np.expand_dims(x, _axes_of(node, [x, *axes]) or (0,))
-
-
-def target_shape(node: Node, before: Shape, wanted: npt.ArrayLike) -> Shape:
-    """Shape that `Reshape` makes of `before`: 0 copies a dimension (unless allowzero), -1 is computed."""
-    dims = [int(d) for d in np.ravel(wanted)]
-    if not node.attrs.get("allowzero", 0):
-        dims = [before[k] if d == 0 and k < len(before) else d for k, d in enumerate(dims)]
-    if -1 in dims:
-        rest = int(np.prod([d for d in dims if d != -1])) or 1
-        dims[dims.index(-1)] = int(np.prod(before)) // rest
-    return tuple(dims)
-
-
-def _reshape(node: Node, x: Numeric, shape: Numeric | None = None) -> Numeric:
-    wanted = node.attrs["shape"] if shape is None else shape
-    return x.reshape(target_shape(node, x.shape, wanted))
-
-
-def _flatten(node: Node, x: Numeric) -> Numeric:
-    axis = node.attrs.get("axis", 1)
-    axis = axis + x.ndim if axis < 0 else axis
-    return x.reshape(int(np.prod(x.shape[:axis])), -1)
-
-
-def _cast(node: Node, x: Numeric, like: Numeric | None = None) -> Numeric:
-    dtype = like.dtype if like is not None else dtype_of(int(node.attrs["to"]))
-    return x.astype(dtype)
-
-
-def _filled(node: Node, shape: Numeric) -> Numeric:
-    value = np.asarray(node.attrs.get("value", np.zeros(1, np.float32)))
-    return np.full([int(d) for d in np.ravel(shape)], value.reshape(-1)[0], value.dtype)
-
-
-def _dequantize(node: Node, x: Numeric, scale: Numeric, zero: Numeric | None = None) -> Numeric:
-    axis = node.attrs.get("axis", 1)
-
-    def lay(v: Numeric) -> Any:
-        return (
-            v
-            if v.ndim == 0 or v.size == 1
-            else v.reshape([-1 if k == axis % x.ndim else 1 for k in range(x.ndim)])
-        )
-
-    shifted = x.astype(np.float32) - (lay(zero).astype(np.float32) if zero is not None else np.float32(0))
-    return np.asarray(shifted * lay(scale).astype(np.float32))
-
-
-def _expand(node: Node, x: Numeric, shape: Numeric) -> Numeric:
-    return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(int(d) for d in np.ravel(shape))))
-
-
-def _gather(node: Node, x: Numeric, indices: Numeric) -> Numeric:
-    return np.take(x, indices.astype(np.int64), axis=node.attrs.get("axis", 0))
-
-
-def _slice(node: Node, x: Numeric, *bounds: Numeric) -> Numeric:
-    from onnxdup.channels.rules.movement import slices
-
-    return x[slices(node, x.shape, list(bounds))]
-
-
-def _arithmetic(f: Callable[[Any, Any], Any]) -> Callable[..., Numeric]:
-    def evaluate(node: Node, a: Numeric, b: Numeric) -> Numeric:
-        with np.errstate(all="ignore"):
-            return np.asarray(f(a, b)).astype(a.dtype)
-
-    return evaluate
-
-
-EVALUATE: dict[str, Callable[..., Any]] = {
-    "Identity": lambda n, x: x,
-    "Transpose": lambda n, x: np.transpose(x, _perm(n, x.ndim)),
-    "Cast": _cast,
-    "CastLike": _cast,
-    "Reshape": _reshape,
-    "Flatten": _flatten,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
-    "ConstantOfShape": _filled,
-    "DequantizeLinear": _dequantize,
-    "Expand": _expand,
-    "Concat": lambda n, *xs: np.concatenate(xs, n.attrs["axis"]),
-    "Gather": _gather,
-    "Slice": _slice,
-    "Add": _arithmetic(np.add),
-    "Sub": _arithmetic(np.subtract),
-    "Mul": _arithmetic(np.multiply),
-    "Div": _arithmetic(lambda a, b: a // b if a.dtype.kind in "iu" else a / b),
-    "Neg": lambda n, x: -x,
-    "Sqrt": lambda n, x: np.sqrt(x),
-    "Reciprocal": lambda n, x: 1 / x,
-}

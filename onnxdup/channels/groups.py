@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxdup.channels.ids import Ids, components, sort_by_channel
 from onnxdup.channels.relation import Index
+from onnxdup.channels.sharing import is_vector, shared, stored_axis
 from onnxdup.channels.symmetry import Symmetry
 from onnxdup.channels.tracer import Freeze, Role, Sink, Source, Step, Tracer, Use
 from onnxdup.channels.transfer import Affine, Same, Stack, Sum
@@ -74,6 +75,11 @@ class ChannelGroup:
         return tuple(b for b in self.bindings if b.role is role)
 
     @property
+    def quantised(self) -> bool:
+        """Do integers hold any of its rows or columns?"""
+        return any(u.constant.quantised is not None for b in self.bindings for u in b.uses)
+
+    @property
     def producers(self) -> tuple[Binding, ...]:
         """Rows that make the channels."""
         return self.of(Role.PRODUCER)
@@ -89,17 +95,12 @@ class ChannelGroup:
         return self.of(Role.CONSUMER)
 
 
-def is_vector(use: Use) -> bool:
-    """Small per-channel parameters are cloned per node rather than uniting the layers that share them."""
-    return sum(d > 1 for d in use.constant.shape) <= 1 and use.role is not Role.CONSUMER
-
-
 class Partition:
     """Roots, groups and local channel numbers of every id."""
 
     def __init__(self, t: Tracer) -> None:
         """Unite shared parameters, then number the groups."""
-        self.bindings = _shared(t)
+        self.bindings = shared(t)
         self.root = components(t.count, t.pairs)
         self.values = {name: np.unique(self.root[ids]) for name, ids in t.values.items() if ids.any()}
         self.group, self.local, self.members = self._number(t)
@@ -131,64 +132,6 @@ class Partition:
         """Numbers of the groups with channels in an activation."""
         found = self.values.get(value)
         return set() if found is None else set(np.unique(self.group[found[found > 0]]).tolist()) - {-1}
-
-
-def _shared(t: Tracer) -> list[list[Use]]:
-    """Uses of the same stored axis, united; a weight used in two ways is frozen."""
-    by_axis: dict[tuple[str, object], list[Use]] = {}
-    for use in t.uses:
-        by_axis.setdefault(binding_key(use), []).append(use)
-    for uses in by_axis.values():
-        first = uses[0]
-        for use in uses[1:]:
-            if use.role is first.role and len(use.ids) == len(first.ids):
-                t.unite(first.ids, use.ids)
-                _freeze_mixed(t, first.ids, use.ids, use)
-            else:
-                for u in (first, use):
-                    t.freeze(u.ids, "a weight is shared in two roles", u.node)
-    _unknown_readers(t)
-    return list(by_axis.values())
-
-
-def _freeze_mixed(t: Tracer, a: Ids, b: Ids, use: Use) -> None:
-    if ((a > 0) != (b > 0)).any():
-        for ids in (a, b):
-            t.freeze(ids, "a weight is shared with a layer whose channels are fixed", use.node)
-
-
-def _unknown_readers(t: Tracer) -> None:
-    """A stored axis may shrink only where every reader of the tensor has bound it."""
-    bound: dict[tuple[str, int], set[object]] = {}
-    for use in t.uses:
-        bound.setdefault((use.constant.name, use.node.index), set()).add(stored_axis(use))
-    outputs = {v.name for v in t.document.outputs}
-    for use in t.uses:
-        if is_vector(use):
-            continue
-        names = [use.constant.root, *(n.outputs[0] for n in use.constant.chain)]
-        inner = {n.index for n in use.constant.chain}
-        for name in names:
-            for node, _ in t.document.consumers_of(name):
-                mine = node.index in inner or stored_axis(use) in bound.get((name, node.index), set())
-                if not mine:
-                    t.freeze(use.ids, f"a weight is also read by {node.op_type}", node)
-            if name in outputs:
-                t.freeze(use.ids, "a weight is also an output of the model", use.node)
-
-
-def stored_axis(use: Use) -> int | None:
-    """Axis of the stored tensor, None where an edit folds the chain."""
-    axes = use.constant.axes
-    return None if axes is None else axes[use.axis]
-
-
-def binding_key(use: Use) -> tuple[str, object]:
-    """Uses with one key share one stored axis."""
-    axis = stored_axis(use)
-    name = use.constant.name if axis is None else use.constant.root
-    place = use.axis if axis is None else axis
-    return (name, (place, use.node.index, use.slot)) if is_vector(use) else (name, place)
 
 
 def build_groups(t: Tracer) -> tuple[tuple[ChannelGroup, ...], Partition]:

@@ -182,7 +182,16 @@ class Tracer:
         if constant.problem:
             self.freeze(use.ids, f"a weight cannot be edited: {constant.problem}", node)
         self.uses.append(use)
+        self._bind_scales(use)
         return use
+
+    def _bind_scales(self, use: Use) -> None:
+        """Scales and zero points per row of a quantised weight are carriers that follow the rows."""
+        how, axes = use.constant.quantised, use.constant.axes
+        if how is None or how.axis is None or axes is None or axes[use.axis] != how.axis:
+            return
+        for node, slot, vector in how.vectors:
+            self.bind(vector, 0, use.ids, Role.CARRIER, node, slot)
 
     def step(self, node: Node, inputs: Sequence[str], transfer: Transfer, output: str | None = None) -> None:
         """Record what the node does to relations."""

@@ -16,6 +16,7 @@ from onnxdup.channels import ChannelGroup, Outcome, Reader, constants, relations
 from onnxdup.channels.relation import EXACT_ULP, close, mantissa_bits
 from onnxdup.channels.tracer import Sink, Source
 from onnxdup.merging.plan import Array, Entry, Index, Merge
+from onnxdup.merging.sums import Left, Sums
 from onnxdup.similarity import similarity_components
 
 MAX_ROUNDS = 4096
@@ -30,7 +31,16 @@ class _State:
     target: Index
     scale: Array
     shift: Array
+    sums: Sums
     entries: list[Entry] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+
+    def fits(self, j: int, i: int, scale: Array) -> bool:
+        """Can every reader store its column i plus `scale` times column j? If so it will."""
+        reason = self.sums.add(j, i, scale)
+        if reason is not None:
+            self.left.append(Left(self.group.name, j, i, reason))
+        return reason is None
 
     def drop(self, rule: str, j: int, i: int, scale: Array, shift: Array, residual: float = 0.0) -> None:
         self.target[j], self.scale[:, j], self.shift[:, j] = i, scale, shift
@@ -43,16 +53,22 @@ class _State:
         return np.asarray(self.target == np.arange(self.group.size), bool)
 
 
-def exact_merge(group: ChannelGroup, reader: Reader, ulps: float = EXACT_ULP) -> Merge | None:
-    """Everything in a group that can be proven redundant, or None."""
+def exact_merge(
+    group: ChannelGroup, reader: Reader, ulps: float = EXACT_ULP, left: list[Left] | None = None
+) -> Merge | None:
+    """Everything in a group that can be proven redundant, or None; `left` receives proven pairs that no type
+    can hold.
+    """
     if group.frozen or group.size < 2:
         return None
     sinks, n = len(group.sinks), group.size
-    state = _State(group, np.arange(n), np.ones((sinks, n)), np.zeros((sinks, n)))
+    state = _State(group, np.arange(n), np.ones((sinks, n)), np.zeros((sinks, n)), Sums(group, reader))
     if all(s.use is not None for s in group.sinks):
         _unread(state, reader)
         _constant(state, np.array(constants(reader)))
     _related(state, reader, ulps)
+    if left is not None:
+        left += [pair for pair in state.left if state.target[pair.dropped] == pair.dropped]
     if state.alive.all():
         return None
     if not state.alive.any():
@@ -103,7 +119,8 @@ def _constant(state: _State, values: Array) -> None:
         elif ((values[:, leader] != 0) | (v == 0)).all():
             with np.errstate(divide="ignore", invalid="ignore"):
                 scale = np.where(v == 0, 0.0, v / values[:, leader])
-            state.drop("constant, a multiple of another constant", j, leader, scale, 0 * v)
+            if state.fits(j, leader, scale):
+                state.drop("constant, a multiple of another constant", j, leader, scale, 0 * v)
 
 
 def _related(state: _State, reader: Reader, ulps: float) -> None:
@@ -161,6 +178,9 @@ def _record(state: _State, i: Index, j: Index, outcome: Outcome, ok: npt.NDArray
     scale = np.array([r.a for r in outcome.at])
     shift = np.array([r.kappa for r in outcome.at])
     for p in np.flatnonzero(ok).tolist():
+        if not state.fits(int(j[p]), int(i[p]), scale[:, p]):
+            ok[p] = False
+            continue
         plain = (scale[:, p] == 1).all() and (shift[:, p] == 0).all()
         rule = "copy" if plain else "scaled copy" if (shift[:, p] == 0).all() else "affine copy"
         state.drop(rule, int(j[p]), int(i[p]), scale[:, p], shift[:, p], outcome.residual[p])

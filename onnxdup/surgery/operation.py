@@ -17,9 +17,9 @@ from scipy.sparse import csr_array
 
 from onnxdup.channels import Binding, ChannelGroup, Role, Trace
 from onnxdup.channels.constants import Constant
-from onnxdup.channels.groups import is_vector, stored_axis
 from onnxdup.channels.ids import Shape
 from onnxdup.channels.rules import key
+from onnxdup.channels.sharing import is_vector, stored_axis
 from onnxdup.channels.trace import concrete_inputs
 from onnxdup.channels.tracer import Sink, Use
 from onnxdup.errors import Bug, OnnxdupError
@@ -133,9 +133,9 @@ class Surgery:
         add = readers[0][0]
         found = next((u for u in self.trace.tracer.uses if u.node is add), None)
         last = found is not None and found.axis == len(found.constant.shape) - 1
-        return (
-            found if found is not None and last and not found.constant.problem and is_vector(found) else None
-        )
+        if found is None or not last or found.constant.problem:
+            return None
+        return found if is_vector(found) else None
 
     def _store(self, site: Site) -> None:
         use, constant = site.use, site.use.constant

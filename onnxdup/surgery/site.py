@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxdup.channels.constants import Constant
+from onnxdup.channels.quantised import Array, Quantised
 from onnxdup.channels.tracer import Use
 from onnxdup.graph import Lazy
 from onnxdup.surgery.contract import AxisOp, Numeric, contract
@@ -37,6 +38,7 @@ def on_view(site: Site) -> Site:
 def edited(read: Callable[[], Numeric], site: Site, constant: Constant | None) -> Lazy:
     """The tensor after all edits, computed when it is written."""
     ops, add, after = list(site.ops), site.add, list(site.after)
+    how = site.use.constant.quantised if constant is not None else None
     axis_of_use = site.use.axis if constant is None or constant.axes is None else constant.axes[site.use.axis]
 
     def compute() -> Numeric:
@@ -44,7 +46,7 @@ def edited(read: Callable[[], Numeric], site: Site, constant: Constant | None) -
         if add is not None:
             lay = [-1 if k == axis_of_use else 1 for k in range(array.ndim)]
             array = (array.astype(np.float64) + add.reshape(lay)).astype(array.dtype)
-        array = contract(array, ops)
+        array = contract(array, ops) if how is None else _integers(how, array, ops)
         for op, shift in after:
             array = _shifted(array, ops, op, shift)
         return array
@@ -54,6 +56,18 @@ def edited(read: Callable[[], Numeric], site: Site, constant: Constant | None) -
     for op in ops:
         shape[op.axis] -= len(op.dropped)
     return Lazy(tuple(shape), before.dtype, compute)
+
+
+def _integers(how: Quantised, array: Numeric, ops: Sequence[AxisOp]) -> Numeric:
+    """Codes are mixed about their zero points; where rows only stay they keep their bits."""
+    keep = [AxisOp(op.axis, op.index, op.keep) for op in ops]
+    if all(op.mix is None for op in ops):
+        return contract(array, keep)
+
+    def wide(codes: Array, of: Sequence[AxisOp]) -> Array:
+        return contract(codes, of).astype(np.float64, copy=False)
+
+    return how.stored(array, lambda codes: wide(codes, ops), lambda rest: wide(rest, keep))
 
 
 def _shifted(array: Numeric, ops: Sequence[AxisOp], op: AxisOp, shift: npt.NDArray[np.float64]) -> Numeric:

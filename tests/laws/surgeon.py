@@ -24,6 +24,7 @@ MULTIPLIES = {
     ("PRelu", 1),
 }
 MOVES = {"Identity", "Transpose", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Flatten"}
+QUANTISES = {"QuantizeLinear", "DequantizeLinear"}
 Rows = Mapping[str, tuple[float, float]]
 
 
@@ -172,7 +173,8 @@ def _adds(model: onnx.ModelProto, binding: BindingLike) -> bool:
 
 
 def _reads(model: onnx.ModelProto, node: onnx.NodeProto, slot: int, tensor: str) -> bool:
-    return node.op_type not in MOVES and tensor in _chain(model, node.input[slot])
+    moves = node.op_type in MOVES or (node.op_type in QUANTISES and slot == 0)
+    return not moves and tensor in _chain(model, node.input[slot])
 
 
 def _chain(model: onnx.ModelProto, name: str) -> list[str]:
@@ -180,7 +182,7 @@ def _chain(model: onnx.ModelProto, name: str) -> list[str]:
     names = [name]
     while _stored(model, names[-1]) is None:
         node = next((n for n in model.graph.node if names[-1] in n.output), None)
-        if node is None or node.op_type not in MOVES:
+        if node is None or node.op_type not in MOVES | QUANTISES:
             break
         names.append(node.input[0])
     return names

@@ -7,9 +7,18 @@ channels.
 
 from __future__ import annotations
 
-from onnxdup.channels.rules import elementwise, linear, movement, normalise, pointwise, recurrent, windows
+from onnxdup.channels.rules import (
+    elementwise,
+    linear,
+    movement,
+    normalise,
+    pointwise,
+    quantised,
+    recurrent,
+    windows,
+)
 from onnxdup.channels.rules.table import RESIZE, RULES, Operator, Resizer, key, operator_table
 
 __all__ = ["RESIZE", "RULES", "Operator", "Resizer", "key", "operator_table"]
 
-_MODULES = (elementwise, linear, movement, normalise, pointwise, recurrent, windows)
+_MODULES = (elementwise, linear, movement, normalise, pointwise, quantised, recurrent, windows)

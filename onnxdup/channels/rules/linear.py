@@ -46,7 +46,7 @@ def consume(
     use = t.bind(constant, axis, ids, Role.CONSUMER, n, slot)
     if not ids.any():
         return
-    shift = shift and takes_shift(t, n, constant.shape[out_axis])
+    shift = shift and constant.quantised is None and takes_shift(t, n, constant.shape[out_axis])
     t.sinks.append(Sink(n, n.inputs[1 - slot if slot < 2 else 0], use.ids, use, out_axis, gain, shift))
 
 
@@ -81,7 +81,7 @@ def takes_shift(t: Tracer, n: Node, outputs: int) -> bool:
     if len(n.inputs) < 3 or not n.inputs[2]:
         return key(n) == "Conv" or t.document.opset() >= 11
     held = t.constant(n, 2)
-    if held is None or held.problem or not held.shape or held.shape[-1] != outputs:
+    if held is None or held.problem or held.quantised or not held.shape or held.shape[-1] != outputs:
         return False
     return sum(d > 1 for d in held.shape) <= 1 and float(n.attrs.get("beta", 1.0)) != 0
 

@@ -24,6 +24,7 @@ from onnxdup.channels.transfer.activation import (
 from onnxdup.channels.transfer.affine import Affine, Depthwise, Same, Stack
 from onnxdup.channels.transfer.base import Pairs, Parameter, PerChannel, Transfer
 from onnxdup.channels.transfer.branch import Agree, Product, Sum
+from onnxdup.channels.transfer.rounding import Dequantise, Quantise
 from onnxdup.channels.transfer.window import Maximum, Norm, ShiftInvariant, Standardise, Total
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Affine",
     "Agree",
     "Depthwise",
+    "Dequantise",
     "Even",
     "Exponential",
     "Homogeneous",
@@ -45,6 +47,7 @@ __all__ = [
     "Pointwise",
     "Powers",
     "Product",
+    "Quantise",
     "Same",
     "ShiftInvariant",
     "Slopes",

@@ -1,0 +1,84 @@
+"""Stored tensors that several nodes read: what they must agree on before an axis may shrink."""
+
+from __future__ import annotations
+
+from onnxdup.channels.ids import Ids
+from onnxdup.channels.tracer import Role, Tracer, Use
+
+
+def is_vector(use: Use) -> bool:
+    """Small per-channel parameters are cloned per node rather than uniting the layers that share them.
+
+    Not so quantised ones: they stay behind their DequantizeLinear.
+    """
+    if use.constant.quantised is not None or use.role is Role.CONSUMER:
+        return False
+    return sum(d > 1 for d in use.constant.shape) <= 1
+
+
+def shared(t: Tracer) -> list[list[Use]]:
+    """Uses of the same stored axis, united; a weight used in two ways is frozen."""
+    by_axis: dict[tuple[str, object], list[Use]] = {}
+    for use in t.uses:
+        by_axis.setdefault(binding_key(use), []).append(use)
+    for uses in by_axis.values():
+        first = uses[0]
+        for use in uses[1:]:
+            if use.role is first.role and len(use.ids) == len(first.ids):
+                t.unite(first.ids, use.ids)
+                _freeze_mixed(t, first.ids, use.ids, use)
+                _freeze_scaled(t, first, use)
+            else:
+                for u in (first, use):
+                    t.freeze(u.ids, "a weight is shared in two roles", u.node)
+    _unknown_readers(t)
+    return list(by_axis.values())
+
+
+def _freeze_scaled(t: Tracer, first: Use, use: Use) -> None:
+    """Integers that two readers scale differently have no common sum."""
+    a, b = first.constant.quantised, use.constant.quantised
+    if a is b or (a is not None and b is not None and a.zero == b.zero and a.axis == b.axis):
+        return
+    for u in (first, use):
+        t.freeze(u.ids, f"{u.constant.root} is shared by readers with different zero points", u.node)
+
+
+def _freeze_mixed(t: Tracer, a: Ids, b: Ids, use: Use) -> None:
+    if ((a > 0) != (b > 0)).any():
+        for ids in (a, b):
+            t.freeze(ids, "a weight is shared with a layer whose channels are fixed", use.node)
+
+
+def _unknown_readers(t: Tracer) -> None:
+    """A stored axis may shrink only where every reader of the tensor has bound it."""
+    bound: dict[tuple[str, int], set[object]] = {}
+    for use in t.uses:
+        bound.setdefault((use.constant.name, use.node.index), set()).add(stored_axis(use))
+    outputs = {v.name for v in t.document.outputs}
+    for use in t.uses:
+        if is_vector(use):
+            continue
+        names = [use.constant.root, *(n.outputs[0] for n in use.constant.chain)]
+        inner = {n.index for n in use.constant.chain}
+        for name in names:
+            for node, _ in t.document.consumers_of(name):
+                mine = node.index in inner or stored_axis(use) in bound.get((name, node.index), set())
+                if not mine:
+                    t.freeze(use.ids, f"a weight is also read by {node.op_type}", node)
+            if name in outputs:
+                t.freeze(use.ids, "a weight is also an output of the model", use.node)
+
+
+def stored_axis(use: Use) -> int | None:
+    """Axis of the stored tensor, None where an edit folds the chain."""
+    axes = use.constant.axes
+    return None if axes is None else axes[use.axis]
+
+
+def binding_key(use: Use) -> tuple[str, object]:
+    """Uses with one key share one stored axis."""
+    axis = stored_axis(use)
+    name = use.constant.name if axis is None else use.constant.root
+    place = use.axis if axis is None else axis
+    return (name, (place, use.node.index, use.slot)) if is_vector(use) else (name, place)
