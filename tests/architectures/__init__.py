@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from . import activation, attention, barrier, branch, convolution, dense, movement, norm, storage
+from . import activation, attention, barrier, branch, convolution, dense, edge, movement, norm, storage
 from .base import Architecture, Group, Plant
 
-MODULES = (dense, convolution, norm, activation, branch, movement, attention, storage, barrier)
+MODULES = (dense, convolution, norm, activation, branch, movement, attention, storage, barrier, edge)
 ARCHITECTURES: dict[str, Architecture] = {}
 for _module in MODULES:
     for _entry in _module.ENTRIES:

@@ -57,7 +57,12 @@ EVEN = Plant("even", "w1", {"w1": (-1.0, 0.0), "b1": (-1.0, 0.0)})
 activation("cosine", "r=Cos(a)", "SIGN|COPY", (PLUS, EVEN))
 activation("sigmoid", "r=Sigmoid(a)", COMPLEMENT, (PLUS, SHIFT, mirrored(0.0)))
 activation("hard_sigmoid", "r=HardSigmoid<alpha=0.2,beta=0.5>(a)", COMPLEMENT, (PLUS, mirrored(0.0)))
-activation("hard_sigmoid_lopsided", "r=HardSigmoid<alpha=0.2,beta=0.25>(a)", "COPY|SIGN|ANY", (PLUS, MINUS))
+activation(
+    "hard_sigmoid_lopsided",
+    "r=HardSigmoid<alpha=0.25,beta=0.25>(a)",
+    COMPLEMENT,
+    (PLUS, MINUS, mirrored(2.0)),
+)
 activation("relu", "r=Relu(a)", POSITIVE, (MINUS, SHIFT))
 activation("leaky_relu", "r=LeakyRelu<alpha=0.1>(a)", POSITIVE, (MINUS, SHIFT))
 activation("elu", "r=Elu<alpha=1.0>(a)", COPY, (PLUS, MINUS))
