@@ -24,8 +24,9 @@ class Measured:
     """What `LayerReport` says about the filters alone; `clusters` counts complete-linkage clusters at each
     tau.
 
-    `lengths` (K,) are the L2 norms, `largest` is the largest cosine of any pair, `largest_absolute` an upper
-    bound of |cosine| (both -1 without pairs), `one_block` says that all filters read the same inputs.
+    `lengths` (K,) are the L2 norms, `nearest` (K,) each filter's largest cosine with another (-1 without),
+    `largest_absolute` is an upper bound of |cosine| over all pairs, `one_block` says that all filters read
+    the same inputs.
     """
 
     filters: int
@@ -37,7 +38,7 @@ class Measured:
     components: tuple[int, ...]
     clusters: tuple[int, ...]
     lengths: Floats = field(repr=False)
-    largest: float
+    nearest: Floats = field(repr=False)
     largest_absolute: float
     one_block: bool
 
@@ -46,20 +47,19 @@ def measure(rows: Rows, taus: Sequence[float], *, blocks: Blocks | None, spectra
     """Statistics of filters rows (K, d); filters of different `blocks` (K,) are never compared."""
     units = Units(rows)
     found = survey(units, tuple(taus), blocks=blocks)
-    cosines = _cosines(found)
-    largest = cosines.nearest_largest if cosines else -1.0
+    nearest = np.where(np.isnan(found.nearest_cosine), -1.0, found.nearest_cosine)
     return Measured(
         filters=units.count,
         dead=len(found.zero),
         norms=_norms(found),
-        cosines=cosines,
+        cosines=_cosines(found),
         spectrum=_spectrum(units) if spectra else None,
         note=_note(found),
         components=found.components,
         clusters=tuple(count_clusters(units, found.labels[k], tau, blocks) for k, tau in enumerate(taus)),
         lengths=found.norms,
-        largest=largest,
-        largest_absolute=max(largest, _most_opposed(found)),
+        nearest=nearest,
+        largest_absolute=max(float(nearest.max(initial=-1.0)), _most_opposed(found)),
         one_block=blocks is None,
     )
 

@@ -2,8 +2,9 @@
 
 `merge` compares effective rows (weights with gains, biases and batch normalisation folded in), the survey of
 a layer its filters alone. A second pass over all pairs is saved where the surveys prove it idle: an effective
-row is (g·w, s), at an angle theta to its filters with tan theta = |s| / |g·w|. Where c is the largest cosine
-between filters, the cosine of two rows is at most c cos²(theta) + sin²(theta) for the largest theta.
+row is (g·w, s), at an angle theta to its filters with tan theta = |s| / |g·w|. Where c is the cosine of a
+filter with its nearest neighbour, the cosine of its row with any other is at most c cos²(theta) +
+sin²(theta) for the largest theta of all; only channels whose bound reaches tau are compared.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def removable(
     gone = group.size - len(kept)
     problem = Problem(group, reader)
     below = [t for t in taus if t < 1]
-    if any(s.use is None for s in group.sinks) or len(kept) < 2 or _idle(problem, surveys, below):
+    if any(s.use is None for s in group.sinks) or not below:
         return (gone,) * len(taus)
+    kept = kept[_candidates(problem, surveys, min(below))[kept]]
     near = dict(zip(below, _near(problem, kept, below), strict=True))
     return tuple(gone + near.get(t, 0) for t in taus)
 
@@ -74,19 +76,18 @@ def _unread(group: ChannelGroup, reader: Reader) -> Flags:
     return silent
 
 
-def _idle(problem: Problem, surveys: Sequence[Measured | None], taus: Sequence[float]) -> bool:
-    """Whether the surveys alone prove that no two effective rows reach the smallest tau."""
-    if not taus:
-        return True
-    if len(problem.parts) > 1:
-        return False
+def _candidates(problem: Problem, surveys: Sequence[Measured | None], tau: float) -> Flags:
+    """Channels (n,) that the surveys do not prove to be farther than tau from every other."""
+    everyone = np.ones(problem.group.size, bool)
     found = [s for s in surveys if s is not None and s.one_block]
-    if len(found) < len(surveys):
-        return False
+    if len(found) < len(surveys) or _mixed_signs(problem):
+        return everyone
+    nearest = np.zeros(problem.group.size)
+    for source, survey in zip(problem.group.sources, found, strict=True):
+        nearest = np.maximum(nearest, _per_channel(problem.reader, source, survey.nearest).max(axis=1))
     lengths = {x.use.constant.root: s.lengths for x, s in zip(problem.group.sources, found, strict=True)}
-    cosine = max((s.largest_absolute if _mixed_signs(problem) else s.largest for s in found), default=1.0)
     tilt = max((_tilt(problem, block, lengths) for block in problem.blocks), default=1.0)
-    return max(cosine, 0.0) * (1 - tilt) + tilt + SLACK < min(taus)
+    return np.asarray(nearest * (1 - tilt) + tilt + SLACK >= tau, bool)
 
 
 def _mixed_signs(problem: Problem) -> bool:
@@ -96,18 +97,16 @@ def _mixed_signs(problem: Problem) -> bool:
 
 def _tilt(problem: Problem, block: Block, lengths: Mapping[str, Floats]) -> float:
     """sin²(theta) of the channel whose shift is largest beside its weights; 1 where a row has no weights."""
-    if block.mean is not None:
-        rows = block.signature(problem.reader)
-        total = (rows**2).sum(axis=1)
-        part = np.divide(block.mean[:, 0] ** 2, total, out=np.ones_like(total), where=total > 0)
-        return float(part.max(initial=0.0))
     weights = np.zeros(problem.group.size)
-    for source, gain in block.sources:
+    for number, (source, gain) in enumerate(block.sources):
         entries = _per_channel(problem.reader, source, lengths[source.use.constant.root])
         if entries.shape[1] != gain.shape[1] and gain.shape[1] != 1:
             return 1.0
-        weights += ((entries * gain * source.gain) ** 2).sum(axis=1)
-    shifts = np.broadcast_to((block.shift**2).sum(axis=1), weights.shape)
+        squares = ((entries * gain * source.gain) ** 2).sum(axis=1)
+        known = block.mean is not None
+        weights += np.where(squares > 0, block.spreads[number][:, 0] ** 2, 0.0) if known else squares
+    shift = block.shift if block.mean is None else block.mean
+    shifts = np.broadcast_to((shift**2).sum(axis=1), weights.shape)
     total = weights + shifts
     return float(np.divide(shifts, total, out=np.ones_like(total), where=total > 0).max(initial=0.0))
 
@@ -120,7 +119,7 @@ def _per_channel(reader: Reader, source: Source, values: Floats) -> Floats:
 
 def _near(problem: Problem, kept: npt.NDArray[np.int64], taus: Sequence[float]) -> list[int]:
     """Channels beyond the first of each complete-linkage cluster of effective rows."""
-    if not all(np.isfinite(rows).all() for rows in problem.parts):
+    if len(kept) < 2 or not all(np.isfinite(rows).all() for rows in problem.parts):
         return [0] * len(taus)
     if len(problem.parts) > 1:
         parts = [rows[kept] for rows in problem.parts]

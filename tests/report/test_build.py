@@ -39,7 +39,7 @@ def test_measure_counts_components_clusters_and_zero_filters() -> None:
     assert (found.filters, found.dead) == (51, 1)
     assert found.components == found.clusters == (41,) * 5
     assert found.cosines is not None and found.cosines.pairs == 50 * 49 // 2
-    assert found.largest == pytest.approx(1) and found.spectrum is not None
+    assert found.nearest.max() == pytest.approx(1) and found.spectrum is not None
     assert found.spectrum.singular_values[0] == pytest.approx(np.linalg.norm(planted(), 2), rel=1e-6)
 
 
@@ -89,7 +89,7 @@ def test_shortcuts_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) ->
     traced = trace(document)
     fast = build_report(document, TAUS)
     monkeypatch.setattr(shortcut, "ALIKE", -2.0)
-    monkeypatch.setattr(shortcut, "_idle", lambda *_: False)
+    monkeypatch.setattr(shortcut, "_candidates", lambda problem, *_: np.ones(problem.group.size, bool))
     assert build_report(document, TAUS) == fast
     assert len(traced.layers) == len(fast.layers)
 
