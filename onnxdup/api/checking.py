@@ -119,7 +119,12 @@ def _measured(model: Any, base: Any, gate: Gate, how: Measuring) -> Facts:
         }
         value = run_isolated("measure", arguments, gate.isolation, what=_name(model) or "the model")
         facts = codec.from_dict(Facts, value)
-    return dataclasses.replace(facts, model=_named(facts.model, model), base=_base_named(facts, base))
+    return dataclasses.replace(
+        facts,
+        model=_named(facts.model, model),
+        base=_base_named(facts, base),
+        inputs=_inputs_named(facts, gate.data),
+    )
 
 
 def _file(model: Any, stack: contextlib.ExitStack, allow_linked_data: bool) -> str:
@@ -141,6 +146,12 @@ def _base_named(facts: Facts, base: Any) -> Any:
     if facts.base is None:
         return None
     return dataclasses.replace(facts.base, model=_named(facts.base.model, base))
+
+
+def _inputs_named(facts: Facts, data: Any) -> Any:
+    if facts.inputs is None or data is None or isinstance(data, str | Path):
+        return facts.inputs
+    return dataclasses.replace(facts.inputs, source=getattr(data, "source", "arrays"))
 
 
 def _data_file(data: Any, stack: contextlib.ExitStack) -> str | None:

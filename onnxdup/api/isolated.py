@@ -29,6 +29,8 @@ def respond(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return {"value": JOBS[request["job"]](request["arguments"])}
     except OnnxdupError as error:
+        if isinstance(error.__cause__, MemoryError):
+            return {"error": {"class": "MemoryError"}}
         facts = {name: getattr(error, name) for name in ("what", "file", "node", "tensor", "remedy")}
         return {"error": {"class": type(error).__name__, **facts}}
     except MemoryError:
