@@ -48,12 +48,14 @@ def report(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     input_shapes: Shapes | None = None,
+    constant_inputs: bool = False,
     progress: Advance | None = None,
 ) -> ModelReport:
     """Duplicate filters of every layer at each of `taus`, and why no more can be merged.
 
-    `include` and `exclude` are globs on node and tensor names; `input_shapes` fixes dynamic inputs; `spectra`
-    adds singular values, which cost far more than the rest. Raises `InputError` or `UsageError`.
+    `include` and `exclude` are globs on node and tensor names; `input_shapes` fixes dynamic inputs;
+    `constant_inputs` counts what could be merged if no weight could be overridden; `spectra` adds singular
+    values, which cost far more than the rest. Raises `InputError` or `UsageError`.
     """
     from onnxdup.reporting.build import build_report
 
@@ -64,6 +66,7 @@ def report(
         include=include,
         exclude=exclude,
         input_shapes=input_shapes,
+        constant_inputs=constant_inputs,
         progress=progress,
     )
 
@@ -110,6 +113,7 @@ def merge(
     plan: str | Path | MergePlan | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    constant_inputs: bool = False,
     data: Any = None,
     max_drop: float | None = None,
     min_agreement: float | None = None,
@@ -130,9 +134,10 @@ def merge(
     """A smaller model, verified against the original: exact merges and, below `tau` 1, approximate ones.
 
     `method` is exact, cluster, paper or norm (`keep`: the share of channels that norm keeps); `plan` replays
-    a saved plan instead. `max_drop` (percentage points of accuracy, needs labels in `data`) and
-    `min_agreement` (percent of top-1 answers) are limits; `rtol` and `atol` replace the tolerance of exact
-    merges. With `output` the verified file and its ledger are written; otherwise `Merged.save` does.
+    a saved plan instead. `constant_inputs` makes constants of the weights that callers could override
+    (initializers that are graph inputs). `max_drop` (percentage points of accuracy, needs labels in `data`)
+    and `min_agreement` (percent of top-1 answers) are limits; `rtol` and `atol` replace the tolerance of
+    exact merges. With `output` the verified file and its ledger are written; otherwise `Merged.save` does.
 
     Raises `Rejected` (a `GateFailed` with the report) where a check fails, `CannotVerify` where it could not
     be made.
@@ -143,7 +148,7 @@ def merge(
 
     return run(
         load(model),
-        Choice(tau, method, keep, plan, include, exclude),
+        Choice(tau, method, keep, plan, include, exclude, constant_inputs),
         Target(None if output is None else Path(output), in_place, ledger, keep_rejected, stamp),
         Runs(data, samples, seed, provider, input_shapes, exact_ulp),
         Limits(max_drop, min_agreement, rtol, atol),

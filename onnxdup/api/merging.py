@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from onnxdup import __version__
@@ -59,6 +59,7 @@ class Choice:
     plan: str | Path | MergePlan | None = None
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    constant_inputs: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def _reduce(document: Document, choice: Choice, runs: Runs, say: Say) -> Reducti
         exclude=choice.exclude,
         input_shapes=runs.input_shapes,
         ulps=runs.exact_ulp,
+        constant_inputs=choice.constant_inputs,
         progress=say,
     )
 
@@ -175,7 +177,7 @@ def _report(
         reduction.before,
         reduction.after,
         summary,
-        measured,
+        replace(measured, notes=(*measured.notes, *reduction.notes)),
         output=output,
         ledger=ledger,
         declined=reduction.declined,

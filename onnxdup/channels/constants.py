@@ -85,7 +85,7 @@ class Constants:
         info = self.document.weights.info(name)
         problem = None
         if name in self.document.overridable:
-            problem = "it is also a graph input, so whoever runs the model may replace it"
+            problem = "it is also a graph input, which callers may replace (--constant-inputs forbids it)"
         elif info.storage == "sparse":
             problem = "it is stored as a sparse tensor"
         if info.storage == "sparse":
@@ -115,7 +115,7 @@ class Constants:
         )
         problem = next((o.problem for o in operands if o.problem), None)
         if node.op_type in GENERATED:
-            problem = f"the graph computes it ({node.op_type})"
+            problem = GENERATED[node.op_type]
         how, odd = _quantised(node, operands, evaluate, axes)
         dtype = first.dtype if how is None else how.dtype
         chain = (*first.chain, node)
@@ -126,7 +126,10 @@ PLAIN = frozenset({"", "ai.onnx"})
 CONTRIB = PLAIN | {"com.microsoft"}
 QONNX = frozenset({"onnx.brevitas", "qonnx.custom_op.general"})
 DOMAINS = {"QuantizeLinear": CONTRIB, "DequantizeLinear": CONTRIB, "Quant": QONNX}
-GENERATED = frozenset({"ConstantOfShape", "Quant"})
+GENERATED = {
+    "ConstantOfShape": "the graph computes it (ConstantOfShape)",
+    "Quant": "it is quantised by Quant, which onnxruntime does not run",
+}
 
 
 def _quantised(

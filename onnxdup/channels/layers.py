@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from onnxdup.channels.groups import ChannelGroup, Partition
+from onnxdup.channels.packed import filters_of
 from onnxdup.channels.tracer import Role, Tracer, Use, moved
 from onnxdup.graph import Node
 
@@ -63,28 +63,16 @@ def layers_of(t: Tracer, partition: Partition, groups: tuple[ChannelGroup, ...])
 
 def _declined(t: Tracer, node: Node, reason: str, seen: set[tuple[str, int]]) -> list[Layer]:
     """Layers whose rule declined: still reported, with the reason."""
-    weight = t.constant(node, 1)
-    rows = FILTER_AXIS.get(node.op_type)
-    if rows is None or weight is None or len(weight.shape) < 2:
+    found = filters_of(t, node)
+    if found is None or (found[0].name, found[1]) in seen:
         return []
-    axis = rows(node) % len(weight.shape)
-    if (weight.name, axis) in seen:
-        return []
+    weight, axis = found
     seen.add((weight.name, axis))
     use = Use(weight, axis, np.zeros(weight.shape[axis], np.int64), Role.PRODUCER, node, 1)
     blocks = int(node.attrs.get("group", 1)) if node.op_type != "ConvTranspose" else 1
     return [
         Layer(node.name, node.op_type, weight.root, weight.shape, weight.shape[axis], blocks, (), reason, use)
     ]
-
-
-FILTER_AXIS: dict[str, Callable[[Node], int]] = {
-    "Conv": lambda n: 0,
-    "FusedConv": lambda n: 0,
-    "ConvTranspose": lambda n: 1,
-    "Gemm": lambda n: 0 if n.attrs.get("transB", 0) else 1,
-    "MatMul": lambda n: -1,
-}
 
 
 def _layer(

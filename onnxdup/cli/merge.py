@@ -43,7 +43,7 @@ METHODS = ("exact", "cluster", "paper", "norm")
 @opt.option("--in-place", is_flag=True, help="Allow the output to replace the input.")
 @opt.option("--keep-rejected", is_flag=True, help="Keep a model that failed as OUT.rejected.onnx.")
 @opt.option("--no-stamp", is_flag=True, help="Add no onnxdup.* metadata to the output.")
-@opt.many(opt.include, opt.exclude, opt.running, opt.common)
+@opt.many(opt.include, opt.exclude, opt.constant_inputs, opt.running, opt.common)
 @click.pass_context
 def command(
     context: click.Context,

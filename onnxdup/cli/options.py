@@ -177,6 +177,9 @@ include = option(
 exclude = option(
     "--exclude", multiple=True, metavar="GLOB", help="Not matching nodes or tensors (repeatable)."
 )
+constant_inputs = option(
+    "--constant-inputs", is_flag=True, help="Weights that are also graph inputs become constants."
+)
 input_shape = option(
     "--input-shape",
     multiple=True,

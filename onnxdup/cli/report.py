@@ -24,7 +24,7 @@ from onnxdup.errors import InputError
 @opt.option(
     "--spectra", is_flag=True, help="Also singular values, 99 % energy rank, trace complexity (slow)."
 )
-@opt.many(opt.include, opt.exclude, opt.input_shape, opt.allow_linked_data, opt.common)
+@opt.many(opt.include, opt.exclude, opt.constant_inputs, opt.input_shape, opt.allow_linked_data, opt.common)
 @click.pass_context
 def command(
     context: click.Context,

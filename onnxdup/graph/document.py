@@ -178,6 +178,12 @@ class Document:
 
         return size(self)
 
+    def with_constant_inputs(self) -> Document:
+        """The same model with its overridable weights as constants; the same document where it has none."""
+        editor = self.edit()
+        editor.fix_inputs()
+        return editor.finish()
+
     def edit(self) -> Editor:
         """Collect changes; `finish` gives a new document."""
         from onnxdup.graph.edit import Editor  # deferred: loads graphsurgeon

@@ -128,6 +128,17 @@ class Editor:
         self._mine(node)
         self.projection.remove(node)
 
+    def fix_inputs(self, names: Iterable[str] | None = None) -> None:
+        """Make overridable weights (all, or these) constants: they leave the graph inputs, nothing else
+        changes.
+
+        UsageError for a name that callers could not override.
+        """
+        chosen = self._document.overridable if names is None else frozenset(names)
+        for name in chosen - self._document.overridable:
+            raise UsageError("is no weight that callers can override", tensor=name)
+        self._changes.fixed.update(chosen)
+
     def drop_value_info(self, names: Iterable[str]) -> None:
         """Forget the declared shapes of these values."""
         self._changes.stale.update(names)

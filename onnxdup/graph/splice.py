@@ -39,11 +39,12 @@ class Changes:
     stale: set[str] = field(default_factory=set)  # values whose declared shape is to be forgotten
     touched: set[str] = field(default_factory=set)  # values whose node was edited
     metadata: dict[str, str | None] = field(default_factory=dict)
+    fixed: set[str] = field(default_factory=set)  # weights that callers may no longer override
     projection: Projection | None = None
 
     def __bool__(self) -> bool:
         tensors = self.changed or self.added or self.removed
-        return bool(tensors or self.stale or self.metadata or self.projection)
+        return bool(tensors or self.stale or self.metadata or self.fixed or self.projection)
 
 
 def spliced(document: Document, changes: Changes) -> Document:
@@ -60,6 +61,8 @@ def spliced(document: Document, changes: Changes) -> Document:
         _refuse_dangling(document, model.graph)
         _drop_annotations(document, model.graph)
     _set_metadata(model, changes.metadata)
+    if changes.fixed:
+        keep(model.graph.input, lambda v: v.name not in changes.fixed)
     return _without_stale_shapes(document, model, payloads, changes)
 
 

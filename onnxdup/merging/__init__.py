@@ -8,10 +8,12 @@ from onnxdup.merging.exact import exact_merge
 from onnxdup.merging.methods import METHODS, Method, approximate_merge, method_named
 from onnxdup.merging.plan import Entry, Merge, MergePlan
 from onnxdup.merging.problem import Problem
+from onnxdup.merging.sums import Left
 
 __all__ = [
     "METHODS",
     "Entry",
+    "Left",
     "Merge",
     "MergePlan",
     "Method",

@@ -110,12 +110,16 @@ def _dense(d: Mapping[str, Any]) -> csr_array:
 
 @dataclass(frozen=True)
 class MergePlan:
-    """Rounds of merges: the groups of a round are those of the document after the rounds before it."""
+    """Rounds of merges: the groups of a round are those of the document after the rounds before it.
+
+    `constant_inputs`: before the first round, weights that callers could override became constants.
+    """
 
     source: str
     method: str
     tau: float
     rounds: tuple[tuple[Merge, ...], ...] = ()
+    constant_inputs: bool = False
 
     @property
     def merges(self) -> tuple[Merge, ...]:
@@ -134,6 +138,7 @@ class MergePlan:
             "source": self.source,
             "method": self.method,
             "tau": self.tau,
+            "constant_inputs": self.constant_inputs,
             "rounds": [[m.as_dict() for m in r] for r in self.rounds],
         }
 
@@ -149,7 +154,8 @@ class MergePlan:
             if d["onnxdup_plan"] != PLAN_VERSION:
                 raise InputError(f"plan version {d['onnxdup_plan']} is not supported", file=file)
             rounds = tuple(tuple(Merge.from_dict(m) for m in r) for r in d["rounds"])
-            return cls(d["source"], d["method"], float(d["tau"]), rounds)
+            fixed = bool(d.get("constant_inputs", False))
+            return cls(d["source"], d["method"], float(d["tau"]), rounds, fixed)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"is not a merge plan ({type(error).__name__})", file=file, remedy="write one with --plan-out"

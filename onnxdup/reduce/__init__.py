@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from onnxdup.reduce.merge import Reduction, merge, replay
+from onnxdup.reduce.merge import Reduction, fixed_inputs, merge, replay
 
-__all__ = ["Reduction", "merge", "replay"]
+__all__ = ["Reduction", "fixed_inputs", "merge", "replay"]

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from onnxdup.channels import ChannelGroup, Trace, trace
 from onnxdup.channels.relation import EXACT_ULP
 from onnxdup.errors import UsageError
 from onnxdup.graph import Document
-from onnxdup.merging import Merge, MergePlan, Method, approximate_merge, exact_merge, method_named
+from onnxdup.merging import (
+    Left,
+    Merge,
+    MergePlan,
+    Method,
+    approximate_merge,
+    exact_merge,
+    method_named,
+)
 from onnxdup.surgery import ShapesDisagree, Surgery
 
 MAX_ROUNDS = 32
@@ -21,13 +29,22 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Reduction:
-    """A reduced document, the plan that made it, and the traces before and after."""
+    """A reduced document, the plan that made it, and the traces before and after.
+
+    `declined` are groups that could not be cut, with the reason; `left` proven duplicates that stay.
+    """
 
     document: Document
     plan: MergePlan
     before: Trace
     after: Trace
     declined: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[Left, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the result should know, a sentence each."""
+        return (*fixed_inputs(self.before.document, self.plan.constant_inputs), *_remaining(self.left))
 
     @property
     def changed(self) -> bool:
@@ -56,26 +73,29 @@ def merge(
     input_shapes: Mapping[str, Shape] | None = None,
     shapes: Mapping[str, Shape] | None = None,
     ulps: float = EXACT_ULP,
+    constant_inputs: bool = False,
     progress: Progress | None = None,
 ) -> Reduction:
     """Merge duplicate filters of a document.
 
     `tau` = 1 is the exact pass alone. Below 1 the exact pass runs first (not for `paper` and `norm`, which
     are what their authors wrote), then `method`, by default `cluster`. `keep` is the share of channels that
-    `norm` keeps. `include` and `exclude` are globs over the names of groups, tensors and nodes. Raises
-    UsageError for a bad tau, method or pattern.
+    `norm` keeps. `include` and `exclude` are globs over the names of groups, tensors and nodes.
+    `constant_inputs` makes constants of the weights that callers could override. Raises UsageError for a bad
+    tau, method or pattern.
     """
     if not 0 < tau <= 1:
         raise UsageError(f"tau is {tau}", remedy="choose 0 < tau <= 1; 1 merges exact duplicates only")
     chosen = method_named(method or ("exact" if tau == 1 else "cluster"))
     say = progress or (lambda _: None)
-    job = _Job(document, include, exclude, input_shapes, shapes, say)
+    start = document.with_constant_inputs() if constant_inputs else document
+    job = _Job(start, include, exclude, input_shapes, shapes, say)
     if chosen.exact_first:
-        job.run(lambda g, t: exact_merge(g, t.reader(g), ulps), "exact pass", MAX_ROUNDS)
+        job.run(lambda g, t: job.exact(g, t, ulps), "exact pass", MAX_ROUNDS)
     if chosen.name != "exact":
         job.run(lambda g, t: approximate_merge(chosen, g, t, tau, keep), f"{chosen.name} at tau {tau:g}", 1)
-    plan = MergePlan(document.sha256(), chosen.name, tau, tuple(job.rounds))
-    return Reduction(job.trace.document, plan, job.first, job.trace, job.declined)
+    plan = MergePlan(document.sha256(), chosen.name, tau, tuple(job.rounds), start is not document)
+    return job.reduction(document, plan)
 
 
 def replay(
@@ -86,10 +106,31 @@ def replay(
         raise UsageError(
             "the plan was made for another model", file=document.path, remedy="make a new plan from this file"
         )
-    job = _Job(document, (), (), input_shapes, None, lambda _: None)
+    start = document.with_constant_inputs() if plan.constant_inputs else document
+    job = _Job(start, (), (), input_shapes, None, lambda _: None)
     for merges in plan.rounds:
         job.apply(merges)
-    return Reduction(job.trace.document, plan, job.first, job.trace)
+    return job.reduction(document, plan)
+
+
+def fixed_inputs(document: Document, fixed: bool) -> tuple[str, ...]:
+    """The sentence that says which weights callers can no longer override."""
+    names = sorted(document.overridable) if fixed else []
+    if not names:
+        return ()
+    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    noun = "initializer" if len(names) == 1 else "initializers"
+    return (f"--constant-inputs: callers cannot replace {len(names)} {noun} any more ({shown})",)
+
+
+def _remaining(left: Sequence[Left]) -> tuple[str, ...]:
+    counts: dict[tuple[str, str], int] = {}
+    for pair in left:
+        counts[pair.group, pair.reason] = counts.get((pair.group, pair.reason), 0) + 1
+    return tuple(
+        f"{group}: {count} proven duplicate{'s' if count > 1 else ''} left, {reason}"
+        for (group, reason), count in counts.items()
+    )
 
 
 class _Job:
@@ -108,6 +149,7 @@ class _Job:
         self.first = self.trace = trace(document, input_shapes=input_shapes, shapes=shapes)
         self.rounds: list[tuple[Merge, ...]] = []
         self.declined: dict[str, str] = {}
+        self.left: dict[str, list[Left]] = {}
         self._refuse_idle_patterns()
 
     def run(self, choose: Choose, what: str, rounds: int) -> None:
@@ -124,6 +166,18 @@ class _Job:
             if not applied:
                 return
             self.say(f"{what}, round {number + 1}: {sum(m.size - len(m.keep) for m in applied)} channels")
+
+    def exact(self, group: ChannelGroup, traced: Trace, ulps: float) -> Merge | None:
+        """The exact pass on one group; what it proves but must leave is remembered."""
+        self.left[group.name] = []
+        return exact_merge(group, traced.reader(group), ulps, self.left[group.name])
+
+    def reduction(self, document: Document, plan: MergePlan) -> Reduction:
+        """The result for `document`, which is returned as it is where nothing was merged."""
+        result = self.trace.document if self.rounds else document
+        left = tuple(pair for pairs in self.left.values() for pair in pairs)
+        before = replace(self.first, document=document)
+        return Reduction(result, plan, before, self.trace, self.declined, left)
 
     def apply(self, merges: tuple[Merge, ...]) -> None:
         """One round, traced anew."""

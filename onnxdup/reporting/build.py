@@ -13,6 +13,7 @@ import numpy as np
 from onnxdup.channels import ChannelGroup, Layer, Trace, constants, trace
 from onnxdup.errors import UsageError
 from onnxdup.graph import Document
+from onnxdup.reduce import fixed_inputs
 from onnxdup.reporting import schema
 from onnxdup.reporting.measure import Measured, at_tau, measure
 from onnxdup.reporting.removable import removable
@@ -36,13 +37,16 @@ def build_report(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     input_shapes: Shapes | None = None,
+    constant_inputs: bool = False,
     progress: Advance | None = None,
 ) -> schema.ModelReport:
     """Duplicates of every layer at each of `taus`, and the reasons of frozen groups.
 
-    `include` and `exclude` are globs on node and tensor names. Holds one layer's filters in memory at a time.
+    `include` and `exclude` are globs on node and tensor names; `constant_inputs` counts what could be merged
+    if callers could override no weight. Holds one layer's filters in memory at a time.
     """
-    traced = trace(document, input_shapes=input_shapes)
+    start = document.with_constant_inputs() if constant_inputs else document
+    traced = trace(start, input_shapes=input_shapes)
     chosen = [x for x in traced.layers if wanted((x.node, x.tensor), include, exclude)]
     if not chosen and (include or exclude):
         raise UsageError("no layer matches --include and --exclude", file=document.path)
@@ -61,6 +65,7 @@ def build_report(
         layers=tuple(layers),
         groups=tuple(map(_group, traced.groups)),
         obstacles=obstacles(traced),
+        notes=fixed_inputs(document, constant_inputs),
     )
 
 
@@ -81,14 +86,16 @@ def wanted(names: Sequence[str], include: Sequence[str], exclude: Sequence[str])
 def obstacles(traced: Trace, declined: Mapping[str, str] | None = None) -> tuple[schema.Obstacle, ...]:
     """Reasons that hold groups back, with how many groups and channels each holds, largest first.
 
-    `declined` are groups that could not be cut although nothing freezes them, with the reason.
+    Layers whose filters make no channels that could be followed count as a group each. `declined` are groups
+    that could not be cut although nothing freezes them, with the reason.
     """
     found: dict[str, schema.Obstacle] = {}
-    for group in traced.groups:
-        reason, node = _reason(group, declined or {})
+    held = [(*_reason(g, declined or {}), g.size) for g in traced.groups]
+    held += [(x.reason or "", x.node, x.filters) for x in traced.layers if not x.groups]
+    for reason, node, size in held:
         if reason:
             old = found.get(reason, schema.Obstacle(reason, 0, 0, node))
-            found[reason] = replace(old, groups=old.groups + 1, filters=old.filters + group.size)
+            found[reason] = replace(old, groups=old.groups + 1, filters=old.filters + size)
     return tuple(sorted(found.values(), key=lambda o: (-o.filters, o.reason)))
 
 
@@ -139,7 +146,7 @@ def _layer(
         constant=sum(f.constant * f.copies(layer) for f in facts),
         groups=layer.groups,
         symmetry=", ".join(dict.fromkeys(g.symmetry.label for g in groups)),
-        frozen=_frozen(groups),
+        frozen=_frozen(layer, groups),
         norms=found.norms,
         cosines=found.cosines,
         spectrum=found.spectrum,
@@ -148,10 +155,11 @@ def _layer(
     )
 
 
-def _frozen(groups: Sequence[ChannelGroup]) -> schema.Freeze | None:
+def _frozen(layer: Layer, groups: Sequence[ChannelGroup]) -> schema.Freeze | None:
     """Why none of a layer's filters can be merged; None where some can."""
     if not groups:
-        return schema.Freeze("its filters make no channels that could be followed", "")
+        reason = layer.reason or "its filters make no channels that could be followed"
+        return schema.Freeze(reason, layer.node if layer.reason else "")
     reasons = [g.frozen for g in groups]
     first = reasons[0]
     return schema.Freeze(first.reason, first.node) if first and all(reasons) else None

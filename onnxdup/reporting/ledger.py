@@ -37,6 +37,7 @@ class Ledger:
     complete: bool
     rounds: tuple[tuple[Merge, ...], ...]
     shapes: Mapping[str, tuple[int, ...]]
+    constant_inputs: bool = False
 
     @property
     def entries(self) -> int:
@@ -50,6 +51,7 @@ class Ledger:
             "source": self.source,
             "ulps": self.ulps,
             "complete": self.complete,
+            "constant_inputs": self.constant_inputs,
             "input_shapes": {name: list(shape) for name, shape in sorted(self.shapes.items())},
             "rounds": [[m.as_dict() for m in merges] for merges in self.rounds],
         }
@@ -64,7 +66,8 @@ class Ledger:
 def ledger_of(plan: MergePlan, ulps: float, shapes: Shapes | None = None) -> Ledger:
     """The exact rounds of a plan; they come before anything else."""
     rounds = exact_rounds(plan)
-    return Ledger(plan.source, ulps, len(rounds) == len(plan.rounds), rounds, dict(shapes or {}))
+    complete = len(rounds) == len(plan.rounds)
+    return Ledger(plan.source, ulps, complete, rounds, dict(shapes or {}), plan.constant_inputs)
 
 
 def exact_rounds(plan: MergePlan) -> tuple[tuple[Merge, ...], ...]:
@@ -98,7 +101,8 @@ def _parse(data: Any) -> Ledger:
         raise InputError(f"ledger version {data['onnxdup_ledger']} is not supported")
     rounds = tuple(tuple(Merge.from_dict(m) for m in merges) for merges in data["rounds"])
     shapes = {name: tuple(shape) for name, shape in data["input_shapes"].items()}
-    return Ledger(data["source"], float(data["ulps"]), bool(data["complete"]), rounds, shapes)
+    fixed = bool(data.get("constant_inputs", False))
+    return Ledger(data["source"], float(data["ulps"]), bool(data["complete"]), rounds, shapes, fixed)
 
 
 def derive(original: Document, reduced: Document, ledger: Ledger) -> Check:
@@ -108,7 +112,8 @@ def derive(original: Document, reduced: Document, ledger: Ledger) -> Check:
     name = "ledger"
     if ledger.source != original.sha256():
         return Check(name, "failed", "it was written for another original (the hashes differ)")
-    traced = trace(original, input_shapes=ledger.shapes)
+    start = original.with_constant_inputs() if ledger.constant_inputs else original
+    traced = trace(start, input_shapes=ledger.shapes)
     for merges in ledger.rounds:
         wrong = next((m.group for m in merges if not _derived(traced, m, ledger.ulps)), None)
         if wrong is not None:

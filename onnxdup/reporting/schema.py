@@ -168,6 +168,7 @@ class ModelReport:
     layers: tuple[LayerReport, ...]
     groups: tuple[GroupReport, ...]
     obstacles: tuple[Obstacle, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

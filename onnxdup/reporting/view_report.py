@@ -38,7 +38,8 @@ def _of_model(model: ModelReport) -> list[Block]:
     if any(layer.spectrum for layer in model.layers):
         blocks.append(_spectra(model.layers))
     blocks += [Line(LEGEND, "quiet"), _summary(model.totals), why_not_more(model.obstacles)]
-    return [*blocks, *(Line(f"{x.node}: {x.note}", "quiet") for x in model.layers if x.note)]
+    blocks += [Line(f"{x.node}: {x.note}", "quiet") for x in model.layers if x.note]
+    return [*blocks, *(Line(note, "quiet") for note in model.notes)]
 
 
 def _table(model: ModelReport) -> Table:
