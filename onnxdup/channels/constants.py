@@ -16,6 +16,7 @@ from onnxdup.graph import Document, Node
 
 Numeric = npt.NDArray[np.generic]
 MAX_CHAIN = 64
+REPLACEABLE = "it is also a graph input, which callers may replace (--constant-inputs forbids it)"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Constant:
     dtype: np.dtype[np.generic] = field(default_factory=lambda: np.dtype(np.float32))
     read: Callable[[], Numeric] = field(repr=False, compare=False, default=lambda: np.zeros(0))
     quantised: Quantised | None = field(repr=False, compare=False, default=None)
+
+    @property
+    def replaceable(self) -> bool:
+        """May whoever runs the model give it another value?"""
+        return self.problem == REPLACEABLE
 
 
 @dataclass
@@ -85,7 +91,7 @@ class Constants:
         info = self.document.weights.info(name)
         problem = None
         if name in self.document.overridable:
-            problem = "it is also a graph input, which callers may replace (--constant-inputs forbids it)"
+            problem = REPLACEABLE
         elif info.storage == "sparse":
             problem = "it is stored as a sparse tensor"
         if info.storage == "sparse":

@@ -40,8 +40,8 @@ class Binding:
 
     @property
     def key(self) -> str:
-        """Stable name: `fc1.weight[0]`, with the node where vectors are cloned."""
-        return f"{self.tensor}[{self.axis}]" + (f"@{self.node}" if self.private else "")
+        """Stable name: `fc1.weight[0]`, with node and input where vectors are cloned."""
+        return f"{self.tensor}[{self.axis}]" + (f"@{self.node}:{self.uses[0].slot}" if self.private else "")
 
     @property
     def private(self) -> bool:

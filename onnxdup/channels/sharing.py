@@ -54,7 +54,8 @@ def _unknown_readers(t: Tracer) -> None:
     """A stored axis may shrink only where every reader of the tensor has bound it."""
     bound: dict[tuple[str, int], set[object]] = {}
     for use in t.uses:
-        bound.setdefault((use.constant.name, use.node.index), set()).add(stored_axis(use))
+        if not is_vector(use):  # the reader of a vector gets a copy, so it needs the original as it is
+            bound.setdefault((use.constant.name, use.node.index), set()).add(stored_axis(use))
     outputs = {v.name for v in t.document.outputs}
     for use in t.uses:
         if is_vector(use):

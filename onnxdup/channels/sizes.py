@@ -65,6 +65,16 @@ def follow(t: Tracer, node: Node) -> None:
     return None
 
 
+def settle(t: Tracer, node: Node) -> None:
+    """Data without channels that is made as long as a channel axis: it would change with the count."""
+    steered = STEERED.get(key(node), set())
+    if key(node) in MOVES and node.inputs[0] in t.sizes:
+        return
+    for slot, x in enumerate(node.inputs):
+        if x in t.sizes and slot in steered and not t.carries(node.outputs[0]):
+            _freeze(t, t.sizes[x], node)
+
+
 def outputs(t: Tracer) -> None:
     """A size that the model returns."""
     for value in t.document.outputs:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from onnxdup.channels import sizes
-from onnxdup.channels.constants import Constants
+from onnxdup.channels.constants import REPLACEABLE, Constants
 from onnxdup.channels.flow import Reader
 from onnxdup.channels.groups import ChannelGroup, Partition, build_groups
 from onnxdup.channels.ids import Shape
@@ -22,6 +22,8 @@ from onnxdup.runtime import observed_shapes
 BATCH = 2
 LENGTHS = (64, 16, 224, 1)
 SHAPE_ONLY = frozenset({"Shape", "Size"})
+OLDEST = 7
+"""Before opset 7 arithmetic broadcast along an attribute, and Dropout and BatchNormalization could train."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def trace(
     concrete = {**known_shapes(document, input_shapes), **(shapes or {})}
     t = _walk(document, concrete)
     unknown = any("is not known" in why for _, why in t.declined)
-    if shapes is None and unknown and (observed := _observe(document, input_shapes)):
+    if shapes is None and unknown and (observed := observe(document, input_shapes)):
         t = _walk(document, observed)
     for value in document.outputs:
         if t.carries(value.name):
@@ -95,10 +97,11 @@ def _walk(document: Document, shapes: Mapping[str, Shape]) -> Tracer:
     for node in in_order(document):
         sizes.follow(t, node)
         _visit(t, node)
+        sizes.settle(t, node)
     return t
 
 
-def _observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dict[str, Shape]:
+def observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dict[str, Shape]:
     """Shapes seen by running the model once on zeros, for graphs that inference cannot follow; {} where it
     will not run.
     """
@@ -141,12 +144,16 @@ def _visit(t: Tracer, node: Node) -> None:
         return _stop(t, node, f"no rule for {key(node)}")
     if t.constants.get(node.outputs[0]) is not None if node.outputs else False:
         return None
+    if t.document.opset() < OLDEST:
+        return _stop(t, node, f"operators of opset {t.document.opset()} broadcast in another way")
     mark = (len(t.steps), len(t.sinks), len(t.frozen))
     try:
         operator.rule(t, node)
     except Decline as why:
         return _stop(t, node, str(why))
-    return _unfollowed(t, node, mark)
+    _unfollowed(t, node, mark)
+    _replaceable(t, node)
+    return _more_outputs(t, node, mark)
 
 
 def _stop(t: Tracer, node: Node, reason: str) -> None:
@@ -170,3 +177,22 @@ def _unfollowed(t: Tracer, node: Node, mark: tuple[int, int, int]) -> None:
     for name in node.inputs:
         if t.carries(name) and name not in followed and not np.isin(t.ids(name), held).all():
             t.freeze(t.ids(name), f"{node.op_type} is not followed here", node)
+
+
+def _replaceable(t: Tracer, node: Node) -> None:
+    """Bounds, factors and sizes that callers may change: what was proven with the stored value is void."""
+    names = [x for x in node.inputs if (c := t.constants.get(x)) is not None and c.replaceable]
+    for name in (*node.inputs, *node.outputs) if names else ():
+        if t.carries(name):
+            t.freeze(t.ids(name), f"an operand cannot be edited: {REPLACEABLE}", node)
+
+
+def _more_outputs(t: Tracer, node: Node, mark: tuple[int, int, int]) -> None:
+    """Masks, positions and statistics of channels are channels too: where they are read all must stay."""
+    if key(node) == "Split" or len(t.steps) == mark[0]:
+        return
+    listed = {v.name for v in t.document.outputs}
+    for name in node.outputs[1:]:
+        if name and not t.carries(name) and (name in listed or t.document.consumers_of(name)):
+            for x in node.inputs:
+                t.freeze(t.ids(x), f"another output of {node.op_type} is read", node)

@@ -232,8 +232,7 @@ class Tracer:
         ids = to_rank(self.ids(input_name), rank)
         axes = varying(ids)
         if not axes:
-            axis = next((k for k in range(rank) if self.shape(input_name)[k - rank] > 1 and ids.any()), None)
-            if axis is not None or ids.any():
+            if ids.any():
                 raise Decline(f"{node.op_type} with a constant over a single channel")
             return 1.0, None
         if len(axes) > 1:

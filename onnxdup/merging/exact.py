@@ -119,8 +119,15 @@ def _constant(state: _State, values: Array) -> None:
         elif ((values[:, leader] != 0) | (v == 0)).all():
             with np.errstate(divide="ignore", invalid="ignore"):
                 scale = np.where(v == 0, 0.0, v / values[:, leader])
-            if state.fits(j, leader, scale):
+            if _one_scale(state.group, scale) and state.fits(j, leader, scale):
                 state.drop("constant, a multiple of another constant", j, leader, scale, 0 * v)
+
+
+def _one_scale(group: ChannelGroup, scale: Array) -> bool:
+    """Sinks that read one weight must absorb one scale."""
+    held: dict[str, float] = {}
+    roots = [(s.use.constant.root, float(a)) for s, a in zip(group.sinks, scale, strict=True) if s.use]
+    return all(close(held.setdefault(root, a), a, 1e-12) for root, a in roots)
 
 
 def _related(state: _State, reader: Reader, ulps: float) -> None:

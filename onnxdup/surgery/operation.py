@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from onnxdup.channels.constants import Constant
 from onnxdup.channels.ids import Shape
 from onnxdup.channels.rules import key
 from onnxdup.channels.sharing import is_vector, stored_axis
-from onnxdup.channels.trace import concrete_inputs
+from onnxdup.channels.trace import observe
 from onnxdup.channels.tracer import Sink, Use
 from onnxdup.errors import Bug, OnnxdupError
 from onnxdup.graph import Document, Node
@@ -128,7 +129,8 @@ class Surgery:
     def _following_add(self, node: Node) -> Use | None:
         """The bias vector of the Add that alone reads a MatMul."""
         readers = self.document.consumers_of(node.outputs[0])
-        if len(readers) != 1 or readers[0][0].op_type != "Add":
+        listed = any(v.name == node.outputs[0] for v in self.document.outputs)
+        if listed or len(readers) != 1 or readers[0][0].op_type != "Add":
             return None
         add = readers[0][0]
         found = next((u for u in self.trace.tracer.uses if u.node is add), None)
@@ -183,21 +185,37 @@ class Surgery:
         return any(len(self.document.consumers_of(n)) > 1 or n in listed for n in names)
 
     def _check(self, document: Document, sizes: Sizes) -> None:
-        """Every activation that holds channels must have the shape that its ids say."""
-        known = {
-            v.name: self.trace.shapes[v.name] for v in self.document.inputs if v.name in self.trace.shapes
-        }
-        inferred = document.shapes(known or concrete_inputs(self.document.inputs))
-        for name in self.trace.tracer.values:
-            found = inferred.get(name)
-            if found is None or name not in self.trace.shapes or any(d is None for d in found):
-                continue
-            wanted = sizes.wanted(name) if sizes.touched(name) else self.trace.shapes[name]
-            if tuple(found) != wanted:
-                self._disagree(name, tuple(found), wanted)
+        """Every value must have the shape that its ids say, and those without ids the shape they had.
 
-    def _disagree(self, name: str, found: tuple[int | None, ...], wanted: Shape) -> None:
+        What inference knew before it must know after: it falls silent where operands no longer fit. Where it
+        never knew, the model is run.
+        """
+        shapes, listed = self.trace.shapes, self.document.inputs
+        chosen = {v.name: shapes[v.name] for v in listed if v.name in shapes}
+        before, after = (d.shapes(chosen) for d in (self.document, document))
+        constants = self.trace.tracer.constants
+        results = [x for x in shapes if document.producer_of(x) and not constants.get(x)]
+        silent = [x for x in results if not _is_known(after.get(x))]
+        for x in results:
+            if x not in silent or _is_known(before.get(x)):
+                self._compare(x, after.get(x), sizes)
+        if any(sizes.touched(x) for x in silent):
+            seen = observe(document, chosen)
+            for x in silent:
+                self._compare(x, seen.get(x), sizes)
+
+    def _compare(self, name: str, found: tuple[int | None, ...] | None, sizes: Sizes) -> None:
+        wanted = sizes.wanted(name) if sizes.touched(name) else self.trace.shapes[name]
+        if found != wanted:
+            self._disagree(name, found, wanted)
+
+    def _disagree(self, name: str, found: tuple[int | None, ...] | None, wanted: Shape) -> None:
         merged = frozenset(m.group for _, m in self.merges)
         inside = {self.trace.groups[k].name for k in self.trace.partition.groups_in(name)} & merged
-        what = f"{name} would have shape {list(found)} instead of {list(wanted)}"
+        shape = "no shape" if found is None else f"shape {list(found)}"
+        what = f"{name} would have {shape} instead of {list(wanted)}"
         raise ShapesDisagree(what, frozenset(inside) or merged)
+
+
+def _is_known(shape: tuple[int | None, ...] | None) -> TypeGuard[Shape]:
+    return shape is not None and None not in shape

@@ -87,7 +87,9 @@ class Sizes:
 
     def _element(self, name: str, place: int) -> int:
         array = self.trace.tracer.constants.array(name)
-        return 0 if array is None else int(np.ravel(array.astype(np.int64))[place])
+        if array is None:
+            raise Bug(f"{name} is no constant")
+        return int(np.ravel(array.astype(np.int64))[place])
 
     def set_attr(self, node: Node, name: str, value: Any) -> None:
         """Change an attribute; None removes it."""
@@ -102,38 +104,32 @@ class Sizes:
         if old == list(values):
             return
         if pieces is None or all(p is not None and p[0] == name for p in pieces):
-            self.wires.replace(node, slot, name or f"{node.name}_sizes", np.asarray(values, np.int64))
+            self.wires.replace(node, slot, name or f"{node.name}_sizes", self._like(name, values))
             return
-        self._patch(node, slot, pieces, old or [], values)
+        self._patch(node, slot, old or [], values)
 
-    def _patch(
-        self, node: Node, slot: int, pieces: Any, old: Sequence[int | None], values: Sequence[int | None]
-    ) -> None:
-        for piece, before, after in zip(pieces, old, values, strict=True):
-            if piece is None or before == after or after is None:
-                continue
-            self._patch_piece(node, piece, int(after))
+    def _like(self, name: str, values: Sequence[int | None]) -> npt.NDArray[np.generic]:
+        """Integers in the type and, where their number has not changed, the shape of the constant `name`."""
+        old = self.trace.tracer.constants.array(name) if name else None
+        if old is None:
+            return np.asarray(values, np.int64)
+        new = np.asarray(values, old.dtype)
+        return new.reshape(old.shape) if new.size == old.size else new
 
-    def _patch_piece(self, node: Node, piece: tuple[str, int], value: int) -> None:
-        """One element of a Concat of sizes."""
-        name, place = piece
-        array = np.array(self.trace.tracer.constants.array(name))
-        array.reshape(-1)[place] = value
-        concat = self.trace.document.producer_of(node.inputs[_size_slot(self.trace, node, name)])
-        readers = self.trace.document.consumers_of(name)
-        assert concat is not None
-        for reader, k in readers:
-            if reader is concat:
-                self.wires.replace(concat, k, name, array)
-                return
-
-
-def _size_slot(trace: Trace, node: Node, piece: str) -> int:
-    for slot, name in enumerate(node.inputs):
-        concat = trace.document.producer_of(name) if name else None
-        if concat is not None and concat.op_type == "Concat" and piece in concat.inputs:
-            return slot
-    raise Bug("a size of this node is not where it was", node=node.name)
+    def _patch(self, node: Node, slot: int, old: Sequence[int | None], values: Sequence[int | None]) -> None:
+        """New constants in the Concat that makes the sizes; in one of its own where it has other readers."""
+        name = node.inputs[slot]
+        concat = self.trace.document.producer_of(name)
+        if concat is None or concat.op_type != "Concat":
+            raise Bug("the sizes of this node are not where they were", node=node.name)
+        inputs, start = list(concat.inputs), 0
+        for k, x in enumerate(concat.inputs):
+            held = self.trace.tracer.constants.get(x)
+            end = start + int(np.prod(held.shape if held is not None else self.trace.shapes[x]))
+            if held is not None and list(old[start:end]) != list(values[start:end]):
+                inputs[k] = self.wires.editor.add_tensor(x, self._like(x, values[start:end]))
+            start = end
+        self.wires.regroup(concat, inputs, node, slot)
 
 
 def _pieces(trace: Trace, name: str) -> list[tuple[str, int] | None] | None:

@@ -4,6 +4,8 @@ of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from onnxdup.graph import Document, Lazy, Node
 from onnxdup.surgery.contract import Numeric
 
@@ -16,6 +18,7 @@ class Wires:
         self.document, self.editor = document, document.edit()
         self.rewired: set[tuple[int, int]] = set()
         self.left: list[str] = []
+        self.needed: set[str] = set()
 
     def replace(self, node: Node, slot: int, hint: str, tensor: Numeric | Lazy) -> str:
         """Give one input of a node a new tensor; returns its name."""
@@ -31,6 +34,19 @@ class Wires:
         if old:
             self.left.append(old)
 
+    def regroup(self, concat: Node, inputs: Sequence[str], node: Node, slot: int) -> None:
+        """Let a Concat read `inputs`; where others than this input of `node` read it, a copy of it."""
+        name = concat.outputs[0]
+        listed = {v.name for v in self.document.outputs}
+        if name not in listed and self.document.consumers_of(name) == ((node, slot),):
+            for k, (old, new) in enumerate(zip(concat.inputs, inputs, strict=True)):
+                if old != new:
+                    self.point(concat, k, new)
+            return
+        self.needed.update(inputs)
+        made = self.editor.insert_before(node, "Concat", inputs, [name], {"axis": 0})
+        self.point(node, slot, made[0])
+
     def sweep(self) -> None:
         """Remove constants, and data movement on them, that lost their last reader to us."""
         outputs = {v.name for v in self.document.outputs}
@@ -45,8 +61,10 @@ class Wires:
                 or self._read(name, gone)
             ):
                 continue
-            removed.add(name)
             node = self.document.producer_of(name)
+            if node is not None and any(x in outputs or self._read(x, gone) for x in node.outputs if x):
+                continue
+            removed.add(name)
             if node is not None and node.op_type != "Constant":
                 gone.add(node.index)
                 self.editor.remove_node(node)
@@ -56,4 +74,5 @@ class Wires:
 
     def _read(self, name: str, gone: set[int]) -> bool:
         readers = self.document.consumers_of(name)
-        return any(n.index not in gone and (n.index, slot) not in self.rewired for n, slot in readers)
+        others = ((n.index, slot) for n, slot in readers if n.index not in gone)
+        return name in self.needed or any(place not in self.rewired for place in others)

@@ -117,7 +117,6 @@ def test_large_weights_do_not_hide_biases() -> None:
     assert relative_error(run_runtime(model, feeds), run_runtime(merged(model), feeds)) <= entry.tolerance
 
 
-@pytest.mark.xfail(strict=True, reason="before opset 7 `axis` says where an operand is broadcast")
 def test_broadcasting_of_opset_6() -> None:
     text = (
         '<ir_version: 3, opset_import: ["": 6]> g (float[N,3,8,8] x, float[6,3,3,3] w1, float[6] c1, '

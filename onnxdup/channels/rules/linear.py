@@ -57,7 +57,7 @@ def bias(
     if slot >= len(n.inputs) or not n.inputs[slot]:
         return Affine()
     constant = t.need(n, slot, "bias")
-    if int(np.prod(constant.shape)) == 1 and len(out) > 1:
+    if int(np.prod(constant.shape)) == 1 and (len(out) > 1 or not constant.shape):
         return Affine(shift=gain * float(np.asarray(constant.read(), np.float64).reshape(())))
     if constant.shape[axis] == 1 and len(out) > 1:
         spread = constant.read().reshape(1, -1)
@@ -79,7 +79,8 @@ def takes_shift(t: Tracer, n: Node, outputs: int) -> bool:
     if key(n) == "MatMul":
         return True
     if len(n.inputs) < 3 or not n.inputs[2]:
-        return key(n) == "Conv" or t.document.opset() >= 11
+        absent_ok = t.document.opset() >= 11 and float(n.attrs.get("beta", 1.0)) != 0
+        return key(n) == "Conv" or absent_ok
     held = t.constant(n, 2)
     if held is None or held.problem or held.quantised or not held.shape or held.shape[-1] != outputs:
         return False

@@ -21,7 +21,7 @@ def batch_normalization(t: Tracer, n: Node) -> None:
         return
     if n.attrs.get("training_mode", 0) or n.attrs.get("spatial", 1) == 0:
         raise Decline("BatchNormalization in training mode or per activation")
-    if any(o for o in n.outputs[1:]) and t.document.opset() >= 14:
+    if any(o for o in n.outputs[1:]):
         raise Decline("BatchNormalization with training outputs")
     c = t.vector(x, 1)
     uses = [t.bind(t.need(n, k, "parameter"), 0, c, Role.CARRIER, n, k) for k in (1, 2, 3, 4)]

@@ -62,7 +62,7 @@ def clip(lo: float | None, hi: float | None) -> Transfer:
         return Same()
     if (lo == 0 and hi is None) or (hi == 0 and lo is None):
         return Homogeneous(apply)
-    if lo is not None and hi is not None:
+    if lo is not None and hi is not None and lo <= hi:
         return PointSymmetric(apply, (lo + hi) / 2, (lo + hi) / 2)
     return Pointwise(apply)
 
