@@ -82,8 +82,8 @@ def relations(reader: Reader, i: Index, j: Index, ulps: float = EXACT_ULP) -> Ou
         if isinstance(item, Source):
             f = fit(reader.stored(item.rows), i, j, ulps, item.use.constant.dtype)
             rtol = max(ulps, 1.0) * 2.0 ** -mantissa_bits(item.use.constant.dtype)
-            noise = f.allowed * abs(item.gain)
-            state[item.output] = Relation(f.a, np.zeros_like(f.a), noise, f.exact, rtol)
+            zero = np.zeros_like(f.a)
+            state[item.output] = Relation(f.a, zero, zero, f.exact, rtol)
             residual = np.maximum(residual, f.residual)
         else:
             state[item.output] = item.transfer.relate([state.get(x) for x in item.inputs], pairs)

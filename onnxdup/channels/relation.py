@@ -38,9 +38,9 @@ def mantissa_bits(dtype: np.dtype[np.generic]) -> int:
 class Relation:
     """h_j = a h_i + kappa for m pairs (i, j) of channels, all arrays of shape (m,).
 
-    `noise` is the absolute error of kappa that rounding of the stored weights explains; `ok` is False where
-    no such relation is known. kappa within the noise is zero. Two scales are equal within `rtol` (4 ulp of
-    the stored type).
+    `noise` is the absolute error of kappa that rounding of the stored weights explains; `ok` is False where no
+    such relation is known. kappa within the noise is zero, and exact from then on. Two scales are equal within
+    `rtol` (4 ulp of the stored type).
     """
 
     a: Array
@@ -50,7 +50,9 @@ class Relation:
     rtol: float = EXACT_ULP * 2.0**-23
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kappa", np.where(np.abs(self.kappa) <= self.noise, 0.0, self.kappa))
+        zero = np.abs(self.kappa) <= self.noise
+        object.__setattr__(self, "kappa", np.where(zero, 0.0, self.kappa))
+        object.__setattr__(self, "noise", np.where(zero, 0.0, self.noise))
 
     def where(self, condition: Mask) -> Relation:
         """The same relation, lost where `condition` is False."""
@@ -100,17 +102,11 @@ def same_over_copies(values: Array, tolerance: Array) -> tuple[Array, Mask]:
 
 @dataclass(frozen=True)
 class Fit:
-    """Least-squares scale of row j on row i for m pairs, arrays of shape (m,)."""
+    """Least-squares scale of row j on row i for m pairs: scale, largest residual, proven or not, each (m,)."""
 
     a: Array
     residual: Array
-    allowed: Array
-    largest: Array
-
-    @property
-    def exact(self) -> Mask:
-        """Row j is a times row i, to 4 ulp of its largest entry in the stored type."""
-        return np.asarray(self.residual <= self.allowed, bool)
+    exact: Mask
 
 
 def fit(
@@ -122,30 +118,43 @@ def fit(
 ) -> Fit:
     """Fit row j = a row i, with a = 1 or -1 where that is already exact.
 
-    `rows` is (channels, d); `dtype` the type it is stored in, where that is narrower. Pairs go in blocks, so
-    that no more than about 100 MB is held.
+    Exact: every entry agrees to `ulps` units in its own last place (that of the largest entry would hide small
+    entries that a large input makes count). `rows` is (channels, d); `dtype` the type it is stored in, where
+    that is narrower. Pairs go in blocks: no more than about 100 MB is held.
     """
-    step = max(1, (1 << 22) // max(rows.shape[1], 1))
+    step = max(1, (1 << 21) // max(rows.shape[1], 1))
     stored = dtype or rows.dtype
     parts = [_fit_block(rows, i[s : s + step], j[s : s + step], ulps, stored) for s in range(0, len(i), step)]
     if not parts:
-        empty = np.zeros(0)
-        return Fit(empty, empty, empty, empty)
-    return Fit(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return Fit(np.zeros(0), np.zeros(0), np.zeros(0, bool))
+    a, residual, exact = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Fit(a, residual, np.asarray(exact, bool))
 
 
 def _fit_block(
     rows: npt.NDArray[np.generic], i: Index, j: Index, ulps: float, dtype: np.dtype[np.generic]
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Array, Array, Mask]:
     u, v = rows[i].astype(np.float64), rows[j].astype(np.float64)
+    a = _scale(u, v)
+    residual, exact = _compare(u, v, a, ulps, dtype)
+    for unit in (1.0, -1.0):
+        error, same = _compare(u, v, np.full_like(a, unit), ulps, dtype)
+        snap = same & (np.abs(a - unit) < 0.5)
+        a, residual, exact = np.where(snap, unit, a), np.where(snap, error, residual), exact | snap
+    return a, residual, np.asarray(exact, bool)
+
+
+def _scale(u: Array, v: Array) -> Array:
+    """<u, v> / <u, u> with one step of refinement; 0 where u is zero."""
     norm = np.einsum("md,md->m", u, u)
     with np.errstate(divide="ignore", invalid="ignore"):
         a = np.where(norm > 0, np.einsum("md,md->m", u, v) / norm, 0.0)
-    largest = np.abs(v).max(1, initial=0.0)
-    allowed = ulps * ulp(largest, dtype)
-    residual = np.abs(v - a[:, None] * u).max(1, initial=0.0)
-    for unit in (1.0, -1.0):
-        error = np.abs(v - unit * u).max(1, initial=0.0)
-        snap = (error <= allowed) & (np.abs(a - unit) < 0.5)
-        a, residual = np.where(snap, unit, a), np.where(snap, error, residual)
-    return a, residual, allowed, largest
+        return np.where(norm > 0, a + np.einsum("md,md->m", v - a[:, None] * u, u) / norm, 0.0)
+
+
+def _compare(u: Array, v: Array, a: Array, ulps: float, dtype: np.dtype[np.generic]) -> tuple[Array, Mask]:
+    """(largest |v − a u|, every entry within `ulps` of its own last place)."""
+    scaled = a[:, None] * u
+    apart = np.abs(v - scaled)
+    allowed = ulps * ulp(np.maximum(np.abs(v), np.abs(scaled)), dtype)
+    return apart.max(1, initial=0.0), np.asarray((apart <= allowed).all(1), bool)

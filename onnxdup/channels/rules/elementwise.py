@@ -106,7 +106,12 @@ def _affine(t: Tracer, n: Node, x: str, transfer: Transfer) -> None:
 
 
 def _idle(t: Tracer, n: Node) -> bool:
-    return not any(t.carries(x) for x in n.inputs)
+    """No operand carries channels. Declines the broadcasting of opset 6, which is not numpy's."""
+    if not any(t.carries(x) for x in n.inputs):
+        return True
+    if n.attrs.get("broadcast", 0) and "axis" in n.attrs and t.document.opset() < 7:
+        raise Decline(f"{n.op_type} with the broadcast axis of opset 6")
+    return False
 
 
 @rule("Add", "Sub", kind=ELEMENTWISE, passes="constant: κ + e_j − a e_i; two branches: the same a in both")

@@ -15,7 +15,7 @@ from onnxdup.graph import Node
     "BatchNormalization", kind="normalisation", passes="any a, κ: ⟨a s_j/s_i, s_j κ + t_j − a (s_j/s_i) t_i⟩"
 )
 def batch_normalization(t: Tracer, n: Node) -> None:
-    """h → s h + t with s = gamma / sqrt(var + eps), t = beta − s mean."""
+    """h → s (h − mean) + beta with s = gamma / sqrt(var + eps), as two steps: each rounds by itself."""
     x = n.inputs[0]
     if not t.carries(x):
         return
@@ -31,14 +31,12 @@ def batch_normalization(t: Tracer, n: Node) -> None:
         gamma, var = (moved(uses[k].constant, 0).astype(np.float64) for k in (0, 3))
         return np.asarray(gamma / np.sqrt(var + eps))
 
-    def shift() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        beta, mean = (moved(uses[k].constant, 0).astype(np.float64) for k in (1, 2))
-        return np.asarray(beta - scale() * mean)
-
-    t.place(n.outputs[0], t.ids(x))
     beta = PerChannel(c, lambda: moved(uses[1].constant, 0))
     gamma = PerChannel(c, lambda: np.abs(moved(uses[0].constant, 0).astype(np.float64)))
-    t.step(n, [x], Affine(PerChannel(c, scale), PerChannel(c, shift), uses[1], mean=beta, spread=gamma))
+    centre = PerChannel(c, lambda: -moved(uses[2].constant, 0).astype(np.float64))
+    t.place(n.outputs[0], t.ids(x))
+    t.step(n, [x], Affine(shift=centre, shift_use=uses[2], shift_gain=-1.0))
+    t.step(n, [n.outputs[0]], Affine(PerChannel(c, scale), beta, uses[1], mean=beta, spread=gamma))
 
 
 @rule("InstanceNormalization", kind="normalisation", passes="a = ±1, any κ (the mean erases it)")
