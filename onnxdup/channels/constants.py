@@ -26,7 +26,7 @@ class Constant:
     `root` is the initializer or Constant node that stores it, `chain` the nodes in between (first to last),
     `axes[k]` the axis of the root that axis k became (None: no single one). Where `axes` is None an edit
     replaces the last node of the chain by a tensor. `problem` says why it must not be edited; `dtype` is the
-    type of the root (of its codes, where the graph quantises it).
+    type of the root, float64 where it is quantised: rows of codes are equal or not, there is no rounding.
     """
 
     name: str
@@ -123,7 +123,7 @@ class Constants:
         if node.op_type in GENERATED:
             problem = GENERATED[node.op_type]
         how, odd = _quantised(node, operands, evaluate, axes)
-        dtype = first.dtype if how is None else how.dtype
+        dtype = first.dtype if how is None else np.dtype(np.float64)
         chain = (*first.chain, node)
         return Constant(name, first.root, shape, axes, chain, problem or odd, dtype, read, how)
 

@@ -31,7 +31,8 @@ Progress = Callable[[str], None]
 class Reduction:
     """A reduced document, the plan that made it, and the traces before and after.
 
-    `declined` are groups that could not be cut, with the reason; `left` proven duplicates that stay.
+    `declined` are groups that could not be cut, with the reason; `left` proven duplicates that stay,
+    numbered as in the last round.
     """
 
     document: Document
@@ -124,9 +125,10 @@ def fixed_inputs(document: Document, fixed: bool) -> tuple[str, ...]:
 
 
 def _remaining(left: Sequence[Left]) -> tuple[str, ...]:
-    counts: dict[tuple[str, str], int] = {}
+    found: dict[tuple[str, str], set[int]] = {}
     for pair in left:
-        counts[pair.group, pair.reason] = counts.get((pair.group, pair.reason), 0) + 1
+        found.setdefault((pair.group, pair.reason), set()).add(pair.dropped)
+    counts = {key: len(channels) for key, channels in found.items()}
     return tuple(
         f"{group}: {count} proven duplicate{'s' if count > 1 else ''} left, {reason}"
         for (group, reason), count in counts.items()

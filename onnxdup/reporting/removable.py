@@ -46,7 +46,7 @@ def removable(
     gone = group.size - len(kept)
     problem = Problem(group, reader)
     below = [t for t in taus if t < 1]
-    if any(s.use is None for s in group.sinks) or not below:
+    if any(s.use is None for s in group.sinks) or group.quantised or not below:
         return (gone,) * len(taus)
     kept = kept[_candidates(problem, surveys, min(below))[kept]]
     near = dict(zip(below, _near(problem, kept, below), strict=True))
