@@ -5,6 +5,9 @@ Each message is one line: what happened, where (file, node, tensor), and what to
 
 from __future__ import annotations
 
+_LONGEST = 1000
+"""Characters of a message; names in hostile files can be megabytes long."""
+
 
 class OnnxdupError(Exception):
     """Base of all errors that onnxdup raises on purpose.
@@ -36,7 +39,8 @@ class OnnxdupError(Exception):
         where = ", ".join(p for p in places if p)
         text = f"{where}: {self.what}" if where else self.what
         text = f"{text}; {self.remedy}" if self.remedy else text
-        return " ".join(text.split())
+        line = " ".join(text.split())
+        return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}"
 
 
 class GateFailed(OnnxdupError):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from onnxdup.channels.bounds import MALFORMED, elements, is_sound, largest_constant
 from onnxdup.channels.evaluate import EVALUATE, named_axes, permutation
 from onnxdup.channels.ids import Shape
 from onnxdup.channels.quantised import CODES, Quantised, quantisation
@@ -17,6 +19,8 @@ from onnxdup.graph import Document, Node
 Numeric = npt.NDArray[np.generic]
 MAX_CHAIN = 64
 REPLACEABLE = "it is also a graph input, which callers may replace (--constant-inputs forbids it)"
+MAX_READS = 1024
+"""Nodes evaluated to read one constant; shared operands count as often as they are read."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,18 @@ class Constants:
     document: Document
     shapes: Mapping[str, Shape]
     _known: dict[str, Constant | None] = field(default_factory=dict)
+    _depth: int = 0
+    _reads: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def _largest(self) -> int:
+        return largest_constant(self.document)
 
     def get(self, name: str) -> Constant | None:
         """The constant called `name`, or None where the value depends on the model's inputs."""
         if name and name not in self._known:
             self._known[name] = None
-            self._known[name] = self._resolve(name, 0)
+            self._known[name] = self._bounded(name)
         return self._known.get(name)
 
     def array(self, name: str) -> Numeric | None:
@@ -72,12 +82,25 @@ class Constants:
             return None
         return float(np.asarray(constant.read(), np.float64).reshape(()))
 
-    def _resolve(self, name: str, depth: int) -> Constant | None:
+    def _bounded(self, name: str) -> Constant | None:
+        """`_resolve`, None where the chain is absurdly long or what it computes is invalid."""
+        if self._depth >= MAX_CHAIN:
+            return None
+        self._depth += 1
+        try:
+            found = self._resolve(name)
+            return found if found is None or not found.chain or is_sound(found) else None
+        except MALFORMED:
+            return None
+        finally:
+            self._depth -= 1
+
+    def _resolve(self, name: str) -> Constant | None:
         weights = self.document.weights
         if name in weights:
             return self._stored(name)
         node = self.document.producer_of(name)
-        if node is None or depth > MAX_CHAIN:
+        if node is None:
             return None
         evaluate = EVALUATE.get(node.op_type)
         if evaluate is None or node.domain not in DOMAINS.get(node.op_type, PLAIN):
@@ -105,6 +128,11 @@ class Constants:
         self, name: str, node: Node, operands: list[Constant], evaluate: Callable[..., Any]
     ) -> Constant | None:
         if not operands and node.op_type != "Constant":
+            return None
+        self._reads[name] = reads = 1 + sum(self._reads.get(o.name, 1) for o in operands)
+        if reads > MAX_READS or len(operands[0].chain) >= MAX_CHAIN:
+            return None
+        if elements(node, operands) > self._largest:
             return None
 
         def read() -> Numeric:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from onnxdup.channels.bounds import MALFORMED
 from onnxdup.channels.groups import ChannelGroup, Partition
 from onnxdup.channels.packed import filters_of
 from onnxdup.channels.tracer import Role, Tracer, Use, moved
@@ -56,7 +58,8 @@ def layers_of(t: Tracer, partition: Partition, groups: tuple[ChannelGroup, ...])
             seen.add(key)
             out.append(_layer(source.node, source.use, source.blocks, partition, groups))
     for node, reason in t.declined:
-        out += _declined(t, node, reason, seen)
+        with suppress(*MALFORMED):  # then it has no filters that could be told
+            out += _declined(t, node, reason, seen)
     order = {n.name: n.index for n in t.document.nodes}
     return tuple(sorted(out, key=lambda layer: order[layer.node]))
 

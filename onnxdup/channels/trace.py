@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 import numpy as np
 
 from onnxdup.channels import sizes
+from onnxdup.channels.bounds import MALFORMED
 from onnxdup.channels.constants import REPLACEABLE, Constants
 from onnxdup.channels.flow import Reader
 from onnxdup.channels.groups import ChannelGroup, Partition, build_groups
@@ -15,10 +18,14 @@ from onnxdup.channels.ids import Shape
 from onnxdup.channels.layers import Layer, layers_of
 from onnxdup.channels.rules import RULES, key
 from onnxdup.channels.tracer import Decline, Tracer
-from onnxdup.errors import OnnxdupError
+from onnxdup.errors import InputError, OnnxdupError
 from onnxdup.graph import Document, Node, Value
 from onnxdup.runtime import observed_shapes
 
+LARGEST_AXIS = 1 << 24
+"""Longer axes than this are no channels; shapes that have one are not believed."""
+LARGEST_FEED = 1 << 28
+"""Bytes of made-up inputs; a model that needs more is not run to see its shapes."""
 BATCH = 2
 LENGTHS = (64, 16, 224, 1)
 SHAPE_ONLY = frozenset({"Shape", "Size"})
@@ -65,7 +72,11 @@ def known_shapes(document: Document, input_shapes: Mapping[str, Shape] | None = 
     inputs = {**concrete_inputs(document.inputs), **(input_shapes or {})}
     inferred = document.shapes(inputs)
     known = {name: tuple(d for d in s if d is not None) for name, s in inferred.items()}
-    return {name: s for name, s in known.items() if len(s) == len(inferred[name])}
+    return {
+        name: s
+        for name, s in known.items()
+        if len(s) == len(inferred[name]) and max(s, default=0) <= LARGEST_AXIS
+    }
 
 
 def trace(
@@ -109,6 +120,9 @@ def observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dic
         chosen = {**concrete_inputs(document.inputs, length), **(input_shapes or {})}
         if any(v.dtype is None or v.name not in chosen for v in document.inputs):
             return {}
+        needed = sum(math.prod(chosen[v.name]) * v.dtype.itemsize for v in document.inputs if v.dtype)
+        if needed > LARGEST_FEED:
+            continue
         feeds = {v.name: np.zeros(chosen[v.name], v.dtype) for v in document.inputs}
         try:
             return observed_shapes(document, feeds)
@@ -118,21 +132,27 @@ def observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dic
 
 
 def in_order(document: Document) -> list[Node]:
-    """Nodes in dependency order; a stable sort that leaves sorted graphs as they are."""
-    ready: set[str] = set()
-    waiting, out = list(document.nodes), list[Node]()
-    made = {o for n in document.nodes for o in n.outputs if o}
-    while waiting:
-        rest = []
-        for node in waiting:
-            if all(x in ready or x not in made for x in (*node.inputs, *node.captured)):
-                out.append(node)
-                ready.update(node.outputs)
-            else:
-                rest.append(node)
-        if len(rest) == len(waiting):
-            return out + rest
-        waiting = rest
+    """Nodes in dependency order; sorted graphs stay as they are. InputError for a cycle."""
+    nodes = document.nodes
+    made = {o: n.index for n in nodes for o in n.outputs if o}
+    needs = [{made[x] for x in (*n.inputs, *n.captured) if x in made} for n in nodes]
+    readers: list[list[int]] = [[] for _ in nodes]
+    for node, needed in zip(nodes, needs, strict=True):
+        for k in needed:
+            readers[k].append(node.index)
+    missing = [len(needed) for needed in needs]
+    ready = [k for k, count in enumerate(missing) if not count]  # ascending, hence a heap
+    out = []
+    while ready:
+        k = heappop(ready)
+        out.append(nodes[k])
+        for r in readers[k]:
+            missing[r] -= 1
+            if not missing[r]:
+                heappush(ready, r)
+    if len(out) < len(nodes):
+        stuck = next(n for n, count in zip(nodes, missing, strict=True) if count)
+        raise InputError("the graph is cyclic", file=document.path, node=stuck.name)
     return out
 
 
@@ -151,9 +171,17 @@ def _visit(t: Tracer, node: Node) -> None:
         operator.rule(t, node)
     except Decline as why:
         return _stop(t, node, str(why))
+    except MALFORMED as error:
+        t.forget(node)
+        return _stop(t, node, f"{node.op_type} is not as its specification says ({first_line(error)})")
     _unfollowed(t, node, mark)
     _replaceable(t, node)
     return _more_outputs(t, node, mark)
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, short."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def _stop(t: Tracer, node: Node, reason: str) -> None:

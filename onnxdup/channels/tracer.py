@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -246,6 +247,13 @@ class Tracer:
         self.bind(constant, own, vector, role, node, slot)
         return PerChannel(vector, lambda: moved(constant, own)), vector
 
+    def forget(self, node: Node) -> None:
+        """Undo what was recorded of a node that turned out to be malformed; what it froze stays frozen."""
+        self.uses = [u for u in self.uses if u.node is not node]
+        self.steps = [s for s in self.steps if s.node is not node]
+        self.sources = [s for s in self.sources if s.node is not node]
+        self.sinks = [s for s in self.sinks if s.node is not node]
+
     def place(self, name: str, ids: Ids) -> None:
         """Give an activation its ids."""
         self.values[name] = compact(ids) if ids.any() else no_channel(ids.ndim)
@@ -258,7 +266,8 @@ class Tracer:
 def moved(constant: Constant, axis: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
     """Content with `axis` first and the rest flattened: (length, m)."""
     array = constant.read()
-    return np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
+    rest = math.prod(d for k, d in enumerate(array.shape) if k != axis % array.ndim)
+    return np.moveaxis(array, axis, 0).reshape(array.shape[axis], rest)
 
 
 def _repeated(constant: Constant, length: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:

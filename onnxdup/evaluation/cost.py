@@ -86,7 +86,7 @@ def _layer(document: Document, node: Node, shapes: Shapes) -> LayerCost:
     held = [document.weights.info(name) for name in dict.fromkeys(node.inputs) if name in document.weights]
     try:
         macs: int | None = _COUNTED[node.op_type](node, shapes)
-    except _Unknown:
+    except (_Unknown, LookupError, TypeError, ValueError):  # the latter: shapes that no such operator takes
         macs = None
     parameters = sum(math.prod(w.shape) for w in held if _is_parameter(w.dtype))
     return LayerCost(node.name, node.op_type, parameters, macs, shapes.get(node.outputs[0]))

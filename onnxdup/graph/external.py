@@ -91,6 +91,8 @@ class DataFiles:
 
     def _entries(self, tensor: TensorProto) -> dict[str, str]:
         keys = [e.key for e in tensor.external_data]
+        if not all(isinstance(text, str) for e in tensor.external_data for text in (e.key, e.value)):
+            self._fail("external data has an entry that is not UTF-8", tensor.name)
         if len(set(keys)) != len(keys):
             self._fail("external data has a key twice", tensor.name)
         return {e.key: e.value for e in tensor.external_data}

@@ -70,9 +70,11 @@ def inline_parts(document: Document) -> Parts:
 
 
 def _unchanged(document: Document, target: Path) -> Layout:
-    """Byte for byte; only where a data file would land on another one does it get the name of `target`."""
+    """Byte for byte; a data file that would land on another one, or has a hidden name, is called after
+    `target`.
+    """
     paths, buffers = document._files.paths, document._files.buffers
-    if not any(_is_taken(target.parent / location, path) for location, path in paths.items()):
+    if not any(_is_hidden(k) or _is_taken(target.parent / k, path) for k, path in paths.items()):
         return Layout([_whole(document._source.data)], {k: [_whole(b)] for k, b in buffers.items()})
     names = _locations(target.name, list(paths))
     model = _skeleton(document)
@@ -82,6 +84,11 @@ def _unchanged(document: Document, target: Path) -> Layout:
                 entry.value = names[entry.value]
     inline = {n: p for n, p in document._payloads.items() if p.storage != "external"}
     return Layout(parts(model, inline), {names[k]: [_whole(b)] for k, b in buffers.items()})
+
+
+def _is_hidden(location: str) -> bool:
+    """Whether programs might read a file of that name as their settings (a model says what is in it)."""
+    return any(part.startswith(".") for part in PurePosixPath(location).parts)
 
 
 def _is_taken(destination: Path, source: Path) -> bool:

@@ -6,11 +6,12 @@ tensors and integer vectors (target shapes, axes, indices), and those are kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import Error as ProtobufError
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, shape_inference
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, checker, shape_inference
 
 from onnxdup.errors import UsageError
 from onnxdup.graph.external import external_tensors
@@ -25,9 +26,16 @@ if TYPE_CHECKING:
     from onnxdup.graph.document import Document
 
 _READABLE = 1 << 16  # bytes of an integer vector that inference may want to read
+_LONGEST = 1 << 16  # elements of a value that inference may compute
+_NO_GROWTH = frozenset(
+    {"Identity", "Cast", "CastLike", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Slice", "Gather"}
+    | {"Transpose", "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Floor", "Ceil", "Min", "Max"}
+    | {"Where", "Equal", "Not"}
+)
 _FAILURES = (
     UsageError,
     shape_inference.InferenceError,
+    checker.ValidationError,
     RuntimeError,
     ValueError,
     TypeError,
@@ -132,9 +140,31 @@ def without_declared_shapes(model: ModelProto) -> ModelProto:
 def _infer(model: ModelProto) -> ModelProto | None:
     try:
         _sort(model)
-        return shape_inference.infer_shapes(model, data_prop=True)
+        return shape_inference.infer_shapes(model, data_prop=not _explodes(model.graph))
     except _FAILURES:  # an invalid or unknown construct: the caller falls back to less
         return None
+
+
+def _explodes(graph: GraphProto) -> bool:
+    """Whether values that inference computes could become very long: Concat(x, x) of Concat(x, x) of ..."""
+    length = {t.name: min(math.prod(t.dims), _LONGEST) for t in graph.initializer}
+    for node in graph.node:
+        if not node.output:
+            continue
+        sizes = [length.get(name, 0) for name in node.input]
+        known = 0
+        if node.op_type == "Concat":
+            known = sum(sizes)
+        elif node.op_type in _NO_GROWTH:
+            known = max(sizes, default=0)
+        elif node.op_type == "Shape":
+            known = 8
+        elif is_constant(node):
+            known = max((min(math.prod(a.t.dims), _LONGEST) for a in node.attribute), default=1)
+        if known > _LONGEST:
+            return True
+        length[node.output[0]] = known
+    return False
 
 
 def _sort(model: ModelProto) -> None:

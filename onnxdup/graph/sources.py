@@ -98,6 +98,7 @@ def _open(source: Source, files: DataFiles) -> Document:
             for name, s in spans.items()
         }
         document = Document(model, payloads, files, source)
+        _refuse_redefinition(model)
         for tensor in external_tensors(model):
             files.payload(tensor)
     except InputError as error:
@@ -105,6 +106,17 @@ def _open(source: Source, files: DataFiles) -> Document:
             raise _located(error, source.path) from None
         raise
     return document
+
+
+def _refuse_redefinition(model: ModelProto) -> None:
+    """InputError where two nodes make a value of one name, or a node makes an input or an initializer."""
+    graph = model.graph
+    made = {v.name for values in (graph.input, graph.initializer) for v in values}
+    for node in graph.node:
+        for name in filter(None, node.output):
+            if name in made:
+                raise InputError(f"{name} is defined twice", node=node.name, remedy="the file is invalid")
+            made.add(name)
 
 
 def _located(error: InputError, path: Path) -> InputError:

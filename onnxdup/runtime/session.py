@@ -9,7 +9,8 @@ import functools
 import importlib.metadata
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -25,6 +26,9 @@ from onnxdup.runtime.placement import CPU, CUDA, Placement, gpu_gap, parse_recor
 from onnxdup.runtime.quiet import captured_output
 
 ProviderName = Literal["auto", "cpu", "cuda"]
+
+BOUNDED_BYTES = 2 << 30
+"""What weights and activations of a bounded session may take together."""
 
 _LOG = logging.getLogger("onnxdup.runtime")
 
@@ -96,6 +100,7 @@ class Session:
         optimize: bool = False,
         threads: int | None = None,
         deterministic: bool = True,
+        bounded: bool = False,
     ) -> Session:
         """Load `model` and prove where it runs.
 
@@ -103,7 +108,8 @@ class Session:
         the GPU where that holds, else the CPU. `optimize` False switches graph optimisation off, so that two
         models differ by their graphs alone. `deterministic` True asks for deterministic kernels and a fixed
         choice of convolution algorithm (comparing); False lets CUDA search for the fastest (timing). TF32 is
-        always off. `threads` None follows OMP_NUM_THREADS, else onnxruntime decides.
+        always off. `threads` None follows OMP_NUM_THREADS, else onnxruntime decides. `bounded` refuses
+        runs on the CPU that allocate more than `BOUNDED_BYTES`.
 
         Raises `CannotVerify` where onnxruntime cannot load the model, or the GPU was demanded and is not
         used.
@@ -115,24 +121,27 @@ class Session:
             file = str(model.path or "model") if isinstance(model, Document) else str(model)
             if not path.is_file():
                 raise InputError("no such file", file=file)
-            options = _options(optimize, threads, deterministic)
+            options = _options(optimize, threads, deterministic, bounded)
             attempt = _Attempt(path, file, options, deterministic)
             session, taken, note = (
                 attempt.cpu() if provider == "cpu" else attempt.gpu(demanded=provider == "cuda")
             )
             return cls(session, file=file, provider=taken, note=note, stack=stack.pop_all())
 
-    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+    def run(
+        self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None, *, seconds: float | None = None
+    ) -> dict[str, Any]:
         """Outputs by name: arrays, and lists or dicts for sequences and maps. Raises `CannotVerify` on
-        failure.
+        failure, or where the run takes more than `seconds`.
         """
         names = [spec.name for spec in self.outputs] if outputs is None else list(outputs)
         options = _onnxruntime().RunOptions()
         options.log_severity_level = 4  # the exception says it already
         try:
-            if self._raw:
-                return self._run_raw(names, feeds, options)
-            return dict(zip(names, self._session.run(names, dict(feeds), options), strict=True))
+            with _terminated(options, seconds):
+                if self._raw:
+                    return self._run_raw(names, feeds, options)
+                return dict(zip(names, self._session.run(names, dict(feeds), options), strict=True))
         except Exception as error:
             raise run_error(str(error), file=self.file) from error
 
@@ -242,7 +251,30 @@ class _Attempt:
         return None, f"{captured.text}\n{failure}"
 
 
-def _options(optimize: bool, threads: int | None, deterministic: bool) -> Callable[[], Any]:
+@contextlib.contextmanager
+def _terminated(options: Any, seconds: float | None) -> Iterator[None]:
+    """Ends a run after so many seconds, at the next node."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@functools.cache
+def _bounded_allocator() -> None:
+    """Register the allocator that sessions with `bounded` share."""
+    ort = _onnxruntime()
+    info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(info, ort.OrtArenaCfg({"max_mem": BOUNDED_BYTES}))
+
+
+def _options(optimize: bool, threads: int | None, deterministic: bool, bounded: bool) -> Callable[[], Any]:
     def make() -> Any:
         ort = _onnxruntime()
         options = ort.SessionOptions()
@@ -252,6 +284,9 @@ def _options(optimize: bool, threads: int | None, deterministic: bool) -> Callab
         options.use_deterministic_compute = deterministic
         options.intra_op_num_threads = threads or _threads_from_environment()
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        if bounded:
+            _bounded_allocator()
+            options.add_session_config_entry("session.use_env_allocators", "1")
         return options
 
     return make

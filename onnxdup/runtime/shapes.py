@@ -9,7 +9,9 @@ import numpy as np
 from onnxdup.errors import CannotVerify
 from onnxdup.graph import Document
 from onnxdup.graph.expose import SHAPE_PREFIX, with_shape_outputs
-from onnxdup.runtime.session import Session
+from onnxdup.runtime.session import BOUNDED_BYTES, Session
+
+SECONDS = 30.0
 
 _MAKE_NO_TENSOR = frozenset(
     {
@@ -30,8 +32,11 @@ def observed_shapes(document: Document, feeds: Mapping[str, np.ndarray]) -> dict
     results.
 
     Each value's shape is asked for by a `Shape` node, so no activation is kept. Sequences, maps and optionals
-    are left out. Raises `CannotVerify` where onnxruntime cannot run the model on `feeds`.
+    are left out. Raises `CannotVerify` where onnxruntime cannot run the model on `feeds`, or not within
+    `SECONDS` and `BOUNDED_BYTES`: models that large are not copied and run for their shapes alone.
     """
+    if document.nbytes > BOUNDED_BYTES // 2:
+        raise CannotVerify("is too large to be run for its shapes alone", file=document.path)
     shapes = {name: tuple(np.shape(value)) for name, value in feeds.items()}
     shapes |= {name: document.weights.info(name).shape for name in document.weights}
     tensors = _tensor_results(document)
@@ -47,8 +52,8 @@ def observed_shapes(document: Document, feeds: Mapping[str, np.ndarray]) -> dict
 def _run(document: Document, feeds: Mapping[str, np.ndarray], names: list[str]) -> dict[str, tuple[int, ...]]:
     if not names:
         return {}
-    with Session.open(with_shape_outputs(document, names), provider="cpu") as session:
-        results = session.run(feeds)
+    with Session.open(with_shape_outputs(document, names), provider="cpu", bounded=True) as session:
+        results = session.run(feeds, seconds=SECONDS)
     return {k.removeprefix(SHAPE_PREFIX): tuple(int(d) for d in v) for k, v in results.items()}
 
 
