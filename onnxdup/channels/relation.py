@@ -38,9 +38,9 @@ def mantissa_bits(dtype: np.dtype[np.generic]) -> int:
 class Relation:
     """h_j = a h_i + kappa for m pairs (i, j) of channels, all arrays of shape (m,).
 
-    `noise` is the absolute error of kappa that rounding of the stored weights explains; `ok` is False where no
-    such relation is known. kappa within the noise is zero, and exact from then on. Two scales are equal within
-    `rtol` (4 ulp of the stored type).
+    `noise` is the absolute error of kappa that rounding of the stored weights explains; `ok` is False where
+    no such relation is known. kappa within the noise is zero, and exact from then on. Two scales are equal
+    within `rtol` (4 ulp of the stored type).
     """
 
     a: Array
@@ -102,7 +102,8 @@ def same_over_copies(values: Array, tolerance: Array) -> tuple[Array, Mask]:
 
 @dataclass(frozen=True)
 class Fit:
-    """Least-squares scale of row j on row i for m pairs: scale, largest residual, proven or not, each (m,)."""
+    """Least-squares scale of row j on row i for m pairs: scale, largest residual, proven or not, each (m,).
+    """
 
     a: Array
     residual: Array
@@ -118,9 +119,9 @@ def fit(
 ) -> Fit:
     """Fit row j = a row i, with a = 1 or -1 where that is already exact.
 
-    Exact: every entry agrees to `ulps` units in its own last place (that of the largest entry would hide small
-    entries that a large input makes count). `rows` is (channels, d); `dtype` the type it is stored in, where
-    that is narrower. Pairs go in blocks: no more than about 100 MB is held.
+    Exact: every entry agrees to `ulps` units in its own last place (that of the largest entry would hide
+    small entries that a large input makes count). `rows` is (channels, d); `dtype` the type it is stored in,
+    where that is narrower. Pairs go in blocks: no more than about 100 MB is held.
     """
     step = max(1, (1 << 21) // max(rows.shape[1], 1))
     stored = dtype or rows.dtype

@@ -81,7 +81,8 @@ class Sink:
     """A weight that reads the channels of `input` linearly, so that it can absorb a·h + kappa.
 
     `out_axis` of the weight indexes its outputs; `shift` is False where kappa cannot be absorbed exactly
-    (zero padding, no bias possible). `use` is None for a reader that absorbs nothing: copies only.
+    (zero padding, no bias possible); `room` says whether there is a bias at all, exact or not at the border.
+    `use` is None for a reader that absorbs nothing: copies only.
     """
 
     node: Node
@@ -91,6 +92,7 @@ class Sink:
     out_axis: int = 0
     gain: float = 1.0
     shift: bool = True
+    room: bool = True
 
 
 @dataclass

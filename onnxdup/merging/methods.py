@@ -9,10 +9,10 @@ import numpy as np
 
 from onnxdup.channels import ChannelGroup, Trace
 from onnxdup.errors import UsageError
-from onnxdup.merging.compensation import mean, none
+from onnxdup.merging.compensation import least_squares, mean, none
 from onnxdup.merging.plan import Index, Merge
 from onnxdup.merging.problem import Problem
-from onnxdup.merging.selection import components, linkage, norm
+from onnxdup.merging.selection import components, linkage, norm, obs
 
 Selection = Callable[[Problem, float, float | None], Index]
 Compensation = Callable[[Problem, Index], Merge]
@@ -41,6 +41,13 @@ METHODS: dict[str, Method] = {
             mean.compensate,
         ),
         Method("cluster", "complete linkage, weighted mean, sum", True, linkage.select, mean.weighted),
+        Method(
+            "obs",
+            "optimal brain surgeon and least squares on analytic moments",
+            True,
+            obs.select,
+            least_squares.compensate,
+        ),
         Method("norm", "largest L1 norm, no compensation", False, norm.select, none.compensate),
     )
 }

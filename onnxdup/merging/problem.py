@@ -9,7 +9,7 @@ different hinges.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -31,11 +31,13 @@ class Problem:
 
     group: ChannelGroup
     reader: Reader
+    trace: Trace | None = None
+    cache: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, trace: Trace, group: ChannelGroup) -> Problem:
         """The problem of one group of a trace."""
-        return cls(group, trace.reader(group))
+        return cls(group, trace.reader(group), trace)
 
     @cached_property
     def effective(self) -> Effective:

@@ -200,20 +200,22 @@ class _Job:
         return ()
 
     def _wanted(self, group: ChannelGroup) -> bool:
-        names = {
-            group.name,
-            *(b.tensor for b in group.bindings),
-            *(n for b in group.bindings for n in b.nodes),
-        }
+        names = _names(group)
         return (not self.include or _hit(names, self.include)) and not _hit(names, self.exclude)
 
     def _refuse_idle_patterns(self) -> None:
-        names = {n for g in self.trace.groups for b in g.bindings for n in (g.name, b.tensor, *b.nodes)}
+        names = {n for g in self.trace.groups for n in _names(g)}
         for pattern in (*self.include, *self.exclude):
             if not any(fnmatchcase(n, pattern) for n in names):
                 raise UsageError(
                     f"no node or tensor matches {pattern!r}", remedy="`onnxdup report` lists the names"
                 )
+
+
+def _names(group: ChannelGroup) -> set[str]:
+    """What patterns may name a group by: itself, the layers whose filters it holds, and their nodes."""
+    made = [n for b in group.producers for n in (b.tensor, *b.nodes)]
+    return {group.name, *made}
 
 
 def _hit(names: set[str], patterns: Sequence[str]) -> bool:

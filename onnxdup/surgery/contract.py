@@ -25,9 +25,23 @@ class AxisOp:
     mix: csr_array | None = None
 
     @property
+    def taps(self) -> int:
+        """Kernel positions that `mix` mixes beside channels: 1 where it does not."""
+        return 1 if self.mix is None else self.mix.shape[1] // max(len(self.index), 1)
+
+    @property
     def dropped(self) -> Index:
         """Positions that go."""
         return self.index[np.setdiff1d(np.arange(len(self.index)), self.keep)].ravel()
+
+
+def _mixed_taps(moved: Numeric, op: AxisOp, mix: csr_array) -> tuple[Index, Numeric]:
+    """`mix` over (channel, kernel position) pairs of a convolution's weight (channels, outputs, positions).
+    """
+    rows = moved[op.index[:, 0]].astype(np.float64).reshape(len(op.index), moved.shape[1], op.taps)
+    pairs = np.moveaxis(rows, 2, 1).reshape(-1, moved.shape[1])
+    new = np.moveaxis((mix @ pairs).reshape(len(op.keep), op.taps, moved.shape[1]), 1, 2)
+    return op.index[op.keep, 0], new.reshape(len(op.keep), *moved.shape[1:]).astype(moved.dtype)
 
 
 def contract(array: Numeric, ops: Sequence[AxisOp]) -> Numeric:
@@ -49,6 +63,8 @@ def _mixed(moved: Numeric, op: AxisOp) -> tuple[Index, Numeric]:
     empty = np.zeros(0, np.int64)
     if op.mix is None:
         return empty, moved[:0]
+    if op.taps > 1:
+        return _mixed_taps(moved, op, op.mix)
     k = len(op.keep)
     plain = csr_array((np.ones(k), (np.arange(k), op.keep)), shape=op.mix.shape)
     rows = np.unique((op.mix - plain).tocoo().coords[0])

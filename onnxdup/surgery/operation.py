@@ -117,6 +117,9 @@ class Surgery:
         weight = np.moveaxis(use.constant.read().astype(np.float64), use.axis, 0)
         index = self.trace.partition.positions(use.ids, group.number)
         assert index is not None
+        if len(kappa) > len(index):
+            rows = weight[index[:, 0]].reshape(len(index), weight.shape[1], -1)
+            return np.asarray(sink.gain * np.einsum("cot,ct->o", rows, kappa.reshape(len(index), -1)))
         per_place = np.zeros(weight.shape[0])
         per_place[index] = kappa[:, None]
         total = np.tensordot(per_place, weight, 1)

@@ -2,8 +2,8 @@
 
     python tests/bench/paper_reduction.py MODEL.onnx --data TEST.npz --include 'fc1*'
 
-Every row gives all methods the number of filters that the paper's components leave at tau. The accuracy is top-1 on the
-data, through onnxruntime on the CPU.
+Every row gives all methods the number of filters that the paper's components leave at tau. The accuracy is
+top-1 on the data, through onnxruntime on the CPU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from onnxdup.graph import load, write
 from onnxdup.reduce import Reduction, merge
 
 TAUS = (1.0, 0.95, 0.9, 0.85, 0.8)
-METHODS = ("paper", "cluster", "norm")
+METHODS = ("paper", "cluster", "norm", "obs")
 
 
 def accuracy(reduction: Reduction, data: str) -> float:
@@ -46,16 +46,24 @@ def main() -> None:
     args = parser.parse_args()
     document = load(args.model)
     base = merge(document, 1.0, "exact", include=["*"])
-    group = next(g for g in base.before.groups if any(args.include.rstrip("*") in b.tensor for b in g.bindings))
-    print(f"{Path(args.model).name}: {group.name}, {group.size} filters, base {accuracy(base, args.data):.2f} %")
-    print("| tau | #CC | paper | cluster | norm |\n|---|---|---|---|---|")
+    group = next(
+        g for g in base.before.groups if any(args.include.rstrip("*") in b.tensor for b in g.bindings)
+    )
+    print(
+        f"{Path(args.model).name}: {group.name}, {group.size} filters, base {accuracy(base, args.data):.2f} %"
+    )
+    print("| tau | #CC | paper | cluster | norm | obs |\n|---|---|---|---|---|---|")
     for tau in args.tau or TAUS:
         reductions = [merge(document, tau, "paper", include=[args.include])]
         count = width(reductions[0], group.name)
         share = count / group.size
-        reductions += [merge(document, min(tau, 0.999), m, keep=share, include=[args.include]) for m in METHODS[1:]]
+        reductions += [
+            merge(document, min(tau, 0.999), m, keep=share, include=[args.include]) for m in METHODS[1:]
+        ]
         cells = [f"{accuracy(r, args.data):.2f}" for r in reductions]
-        assert all(width(r, group.name) == count for r in reductions), [width(r, group.name) for r in reductions]
+        assert all(width(r, group.name) == count for r in reductions), [
+            width(r, group.name) for r in reductions
+        ]
         print(f"| {tau:g} | {count} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -46,8 +46,9 @@ def consume(
     use = t.bind(constant, axis, ids, Role.CONSUMER, n, slot)
     if not ids.any():
         return
-    shift = shift and constant.quantised is None and takes_shift(t, n, constant.shape[out_axis])
-    t.sinks.append(Sink(n, n.inputs[1 - slot if slot < 2 else 0], use.ids, use, out_axis, gain, shift))
+    room = constant.quantised is None and takes_shift(t, n, constant.shape[out_axis])
+    value = n.inputs[1 - slot if slot < 2 else 0]
+    t.sinks.append(Sink(n, value, use.ids, use, out_axis, gain, shift and room, room))
 
 
 def bias(
