@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxdup.channels.groups import ChannelGroup, Partition
+from onnxdup.channels.ids import Ids
 from onnxdup.channels.relation import EXACT_ULP, Array, Index, Mask, Relation, fit, mantissa_bits
-from onnxdup.channels.tracer import Sink, Source, Step
+from onnxdup.channels.tracer import Recurrence, Sink, Source, Step
 from onnxdup.channels.transfer import Affine, Parameter, PerChannel, Same, Sum
 
 
@@ -41,6 +42,13 @@ class Reader:
             return values
         return values[index].reshape(self.group.size, -1)
 
+    def places(self, ids: Ids) -> Index:
+        """Where the channels of the group stand in `ids`, each once: (channels,)."""
+        index = self.partition.positions(ids, self.group.number)
+        if index is None or index.shape[1] != 1:
+            raise ValueError(f"{self.group.name}: its units are used in tuples")
+        return np.asarray(index[:, 0], np.int64)
+
 
 @dataclass
 class Pairs:
@@ -59,6 +67,10 @@ class Pairs:
         """See `Reader.stored`."""
         return self.reader.stored(parameter)
 
+    def places(self, ids: Ids) -> Index:
+        """Where the channels of the group stand in `ids`, each once: (channels,)."""
+        return self.reader.places(ids)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -73,18 +85,21 @@ def relations(reader: Reader, i: Index, j: Index, ulps: float = EXACT_ULP) -> Ou
     """Push h_j = a h_i + kappa from the rows to every sink; `ok` where it arrives at all of them exactly.
 
     At a sink that cannot absorb a shift kappa must be 0; where the group is read without a weight a must be
-    1 too.
+    1 too. Units of recurrent layers read each other: all pairs (first of a class, member) have to be given.
     """
     group, pairs = reader.group, Pairs(reader, i, j, ulps)
     state: dict[str, Relation] = {}
     residual = np.zeros(len(i))
-    for item in in_order(group):
+    for item in _with_recurrences(group):
         if isinstance(item, Source):
             f = fit(reader.stored(item.rows), i, j, ulps, item.use.constant.dtype)
             rtol = max(ulps, 1.0) * 2.0 ** -mantissa_bits(item.use.constant.dtype)
             zero = np.zeros_like(f.a)
             state[item.output] = Relation(f.a, zero, zero, f.exact, rtol)
             residual = np.maximum(residual, f.residual)
+        elif isinstance(item, Recurrence):
+            state[item.output], error = item.lumping.relate([state.get(x) for x in item.inputs], pairs)
+            residual = np.maximum(residual, error)
         else:
             state[item.output] = item.transfer.relate([state.get(x) for x in item.inputs], pairs)
     at = tuple(_at_sink(sink, state) for sink in group.sinks)
@@ -108,6 +123,12 @@ def in_order(group: ChannelGroup) -> list[Source | Step]:
     return [*group.sources, *group.steps]
 
 
+def _with_recurrences(group: ChannelGroup) -> list[Source | Recurrence | Step]:
+    """Each recurrent layer before the steps that hand on its units."""
+    items: list[Source | Recurrence | Step] = [*group.recurrences, *in_order(group)]
+    return sorted(items, key=lambda item: item.node.index)
+
+
 def constants(reader: Reader) -> list[Array]:
     """Value of each channel at each sink where it does not depend on the model's inputs, else NaN: arrays
     (channels,).
@@ -116,10 +137,13 @@ def constants(reader: Reader) -> list[Array]:
     none = np.zeros(0, np.int64)
     pairs = Pairs(reader, none, none)
     state: dict[str, Array] = {}
-    for item in in_order(group):
+    for item in _with_recurrences(group):
         if isinstance(item, Source):
             zero = (reader.stored(item.rows) == 0).all(1)
             state[item.output] = np.where(zero, 0.0, np.nan)
+        elif isinstance(item, Recurrence):
+            held = item.lumping.constant(pairs)
+            state[item.output] = np.where([bool(item.inputs)], np.nan, held)
         else:
             known = [state.get(x) for x in item.inputs]
             with np.errstate(all="ignore"):

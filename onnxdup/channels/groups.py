@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 
 from onnxdup.channels.ids import Ids, components, sort_by_channel
 from onnxdup.channels.relation import Index
-from onnxdup.channels.sharing import is_vector, shared, stored_axis
+from onnxdup.channels.sharing import is_vector, shared, stored_axis, stored_block
 from onnxdup.channels.symmetry import Symmetry
-from onnxdup.channels.tracer import Freeze, Role, Sink, Source, Step, Tracer, Use
-from onnxdup.channels.transfer import Affine, Same, Stack, Sum
+from onnxdup.channels.tracer import Freeze, Recurrence, Role, Sink, Source, Step, Tracer, Use
 
 T = TypeVar("T")
 
@@ -23,7 +22,7 @@ class Binding:
     """Axis `axis` of the stored tensor `tensor` holds the channels of a group: channel c at `index[c]`.
 
     `index` is (channels, copies). `nodes` read it there; `private` parameters (vectors) may be cloned per
-    node.
+    node. `block` is (axis, number) where only one slice of the tensor is meant: one direction of an LSTM.
     """
 
     tensor: str
@@ -32,6 +31,7 @@ class Binding:
     index: Index
     nodes: tuple[str, ...]
     uses: tuple[Use, ...] = field(repr=False, compare=False, default=())
+    block: tuple[int, int] | None = None
 
     @property
     def node(self) -> str:
@@ -41,7 +41,8 @@ class Binding:
     @property
     def key(self) -> str:
         """Stable name: `fc1.weight[0]`, with node and input where vectors are cloned."""
-        return f"{self.tensor}[{self.axis}]" + (f"@{self.node}:{self.uses[0].slot}" if self.private else "")
+        place = f"{self.axis}" if self.block is None else f"{self.axis}, {self.block[0]}={self.block[1]}"
+        return f"{self.tensor}[{place}]" + (f"@{self.node}:{self.uses[0].slot}" if self.private else "")
 
     @property
     def private(self) -> bool:
@@ -53,6 +54,9 @@ class Binding:
 class ChannelGroup:
     """Channels with the same producers, carriers, consumers and path: one partition decides for all of
     them.
+
+    `recurrences` are the recurrent layers whose units they are; `peers` (the other direction of a layer)
+    must lose equally many.
     """
 
     name: str
@@ -64,6 +68,13 @@ class ChannelGroup:
     sources: tuple[Source, ...] = field(repr=False, compare=False, default=())
     sinks: tuple[Sink, ...] = field(repr=False, compare=False, default=())
     symmetry: Symmetry = Symmetry.COPY
+    recurrences: tuple[Recurrence, ...] = field(repr=False, compare=False, default=())
+    peers: tuple[str, ...] = ()
+
+    @property
+    def approximable(self) -> bool:
+        """Do all readers absorb what is merged, and is no unit fed back? Otherwise exact merges only."""
+        return not self.recurrences and all(s.use is not None for s in self.sinks)
 
     @property
     def size(self) -> int:
@@ -141,22 +152,25 @@ def build_groups(t: Tracer) -> tuple[tuple[ChannelGroup, ...], Partition]:
     steps = _by_group(partition, ((s, [*s.inputs, s.output]) for s in t.steps))
     sources = _by_group(partition, ((s, [s.output]) for s in t.sources))
     sinks = _by_group(partition, ((s, [s.input]) for s in t.sinks))
+    recurrences = _by_group(partition, ((r, [r.output]) for r in t.recurrences))
     uses = _bindings_by_group(partition, partition.bindings)
     names: dict[str, int] = {}
     groups = []
     for number, channels in enumerate(partition.members):
         bindings, odd = _bind(partition, number, uses.get(number, []))
-        group = ChannelGroup(
-            _name(bindings, names),
-            number,
-            channels,
-            bindings,
-            reasons.get(number) or odd or _incomplete(bindings),
-            tuple(steps.get(number, ())),
-            tuple(sources.get(number, ())),
-            tuple(sinks.get(number, ())),
+        groups.append(
+            ChannelGroup(
+                _name(bindings, names),
+                number,
+                channels,
+                bindings,
+                reasons.get(number) or odd or _incomplete(bindings),
+                tuple(steps.get(number, ())),
+                tuple(sources.get(number, ())),
+                tuple(sinks.get(number, ())),
+                recurrences=tuple(recurrences.get(number, ())),
+            )
         )
-        groups.append(replace(group, symmetry=symmetry_of(group)))
     return tuple(groups), partition
 
 
@@ -213,23 +227,14 @@ def _bind(
         tensor = first.constant.name if axis is None else first.constant.root
         nodes = tuple(dict.fromkeys(u.node.name for u in uses))
         bindings.append(
-            Binding(tensor, first.axis if axis is None else axis, first.role, index, nodes, tuple(uses))
+            Binding(
+                tensor,
+                first.axis if axis is None else axis,
+                first.role,
+                index,
+                nodes,
+                tuple(uses),
+                stored_block(first),
+            )
         )
     return tuple(bindings), odd
-
-
-def symmetry_of(group: ChannelGroup) -> Symmetry:
-    """Rescalings that every operator of the group lets pass; before the first non-linearity a shift belongs
-    to the row.
-    """
-    linear = {s.output for s in group.sources}
-    out = Symmetry.ANY
-    for step in group.steps:
-        operands = [x for x in step.inputs if x in linear]
-        affine = isinstance(step.transfer, Affine | Sum | Same | Stack) and len(operands) == len(step.inputs)
-        if affine and not (isinstance(step.transfer, Same) and not step.transfer.keeps_shift):
-            linear.add(step.output)
-            continue
-        linear.discard(step.output)
-        out &= step.transfer.symmetry
-    return out

@@ -77,9 +77,17 @@ def stored_axis(use: Use) -> int | None:
     return None if axes is None else axes[use.axis]
 
 
+def stored_block(use: Use) -> tuple[int, int] | None:
+    """The slice of the stored tensor that is meant, None for all of it."""
+    if use.block is None or use.constant.axes is None:
+        return use.block
+    axis = use.constant.axes[use.block[0]]
+    return None if axis is None else (axis, use.block[1])
+
+
 def binding_key(use: Use) -> tuple[str, object]:
     """Uses with one key share one stored axis."""
     axis = stored_axis(use)
     name = use.constant.name if axis is None else use.constant.root
     place = use.axis if axis is None else axis
-    return (name, (place, use.node.index, use.slot)) if is_vector(use) else (name, place)
+    return (name, (place, use.node.index, use.slot)) if is_vector(use) else (name, (place, stored_block(use)))

@@ -17,6 +17,7 @@ from onnxdup.channels.groups import ChannelGroup, Partition, build_groups
 from onnxdup.channels.ids import Shape
 from onnxdup.channels.layers import Layer, layers_of
 from onnxdup.channels.rules import RULES, key
+from onnxdup.channels.settle import settled
 from onnxdup.channels.tracer import Decline, Tracer
 from onnxdup.errors import InputError, OnnxdupError
 from onnxdup.graph import Document, Node, Value
@@ -99,7 +100,8 @@ def trace(
         if t.carries(value.name):
             t.freeze(t.ids(value.name), "output of the model", document.producer_of(value.name))
     sizes.outputs(t)
-    groups, partition = build_groups(t)
+    built, partition = build_groups(t)
+    groups = settled(t, partition, built)
     return Trace(document, groups, layers_of(t, partition, groups), t.shapes, partition, t)
 
 
@@ -201,6 +203,7 @@ def _unfollowed(t: Tracer, node: Node, mark: tuple[int, int, int]) -> None:
         return
     steps, sinks, frozen = mark
     followed = {x for s in t.steps[steps:] for x in s.inputs} | {s.input for s in t.sinks[sinks:]}
+    followed |= {x for r in t.recurrences if r.node is node for x in r.inputs}
     held = np.concatenate([np.zeros(1, np.int64), *(ids for ids, _ in t.frozen[frozen:])])
     for name in node.inputs:
         if t.carries(name) and name not in followed and not np.isin(t.ids(name), held).all():

@@ -7,16 +7,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeAlias
 
 import numpy as np
 
-from onnxdup.channels.constants import Constant, Constants
+from onnxdup.channels.constants import Constant, Constants, Numeric
 from onnxdup.channels.ids import Ids, Shape, along, compact, no_channel, to_rank, varying
-from onnxdup.channels.transfer import Parameter, PerChannel, Transfer
+from onnxdup.channels.transfer import Lumping, Parameter, PerChannel, Transfer
 from onnxdup.graph import Document, Node
+
+Slice: TypeAlias = tuple[int, int] | None
 
 
 class Role(Enum):
@@ -44,7 +47,10 @@ class Freeze:
 
 @dataclass(frozen=True)
 class Use:
-    """One parameter axis indexed by channel ids, as read by `node` at input `slot`."""
+    """One parameter axis indexed by channel ids, as read by `node` at input `slot`.
+
+    `block` is (axis, number) where only one slice of the parameter is meant: one direction of an LSTM.
+    """
 
     constant: Constant
     axis: int
@@ -52,6 +58,15 @@ class Use:
     role: Role
     node: Node
     slot: int
+    block: Slice = None
+
+    def rows(self, read: Callable[[], Numeric] | None = None) -> Numeric:
+        """What the parameter (or `read`, of its shape) holds at each place of the axis: (len(ids), m)."""
+        array, axis = (read or self.constant.read)(), self.axis
+        if self.block is not None:
+            at, number = self.block
+            array, axis = np.moveaxis(array, at, 0)[number], axis - (at < axis)
+        return np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,21 @@ class Sink:
     room: bool = True
 
 
+@dataclass(frozen=True)
+class Recurrence:
+    """One direction of a recurrent layer, which reads its own units one step later.
+
+    `output` is the name given to the units `ids`, `inputs` hold their initial state, `rows` are W and R.
+    """
+
+    node: Node
+    inputs: tuple[str, ...]
+    output: str
+    ids: Ids
+    lumping: Lumping
+    rows: tuple[Use, Use]
+
+
 @dataclass
 class Tracer:
     """State of one walk. Rules receive it as `t`."""
@@ -111,6 +141,8 @@ class Tracer:
     steps: list[Step] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     sinks: list[Sink] = field(default_factory=list)
+    recurrences: list[Recurrence] = field(default_factory=list)
+    peers: list[list[Ids]] = field(default_factory=list)
     sizes: dict[str, list[Ids]] = field(default_factory=dict)
     declined: list[tuple[Node, str]] = field(default_factory=list)
 
@@ -176,12 +208,14 @@ class Tracer:
         if found.any():
             self.frozen.append((found[found > 0], Freeze(reason, node.name if node else "")))
 
-    def bind(self, constant: Constant, axis: int, ids: Ids, role: Role, node: Node, slot: int) -> Use:
-        """Axis `axis` of a parameter is indexed by `ids`."""
+    def bind(
+        self, constant: Constant, axis: int, ids: Ids, role: Role, node: Node, slot: int, block: Slice = None
+    ) -> Use:
+        """Axis `axis` of a parameter is indexed by `ids`; with `block` only in one slice of it."""
         axis %= len(constant.shape)
         if constant.shape[axis] != len(ids):
             raise Decline(f"{constant.name} has {constant.shape[axis]} entries for {len(ids)} channels")
-        use = Use(constant, axis, np.asarray(ids), role, node, slot)
+        use = Use(constant, axis, np.asarray(ids), role, node, slot, block)
         if constant.problem:
             self.freeze(use.ids, f"a weight cannot be edited: {constant.problem}", node)
         self.uses.append(use)
@@ -259,6 +293,11 @@ class Tracer:
     def place(self, name: str, ids: Ids) -> None:
         """Give an activation its ids."""
         self.values[name] = compact(ids) if ids.any() else no_channel(ids.ndim)
+
+    def whole(self, ids: Ids) -> bool:
+        """Are these one direction of a recurrent layer, or several?"""
+        hit = [s for peers in self.peers for s in peers if np.isin(s, ids).any()]
+        return bool(hit) and all(np.isin(s, ids).all() for s in hit)
 
     def lay(self, vector: Ids, axis: int, rank: int) -> Ids:
         """A vector of ids along one axis."""

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from onnxdup.channels import ChannelGroup, Outcome, Reader, constants, relations
 from onnxdup.channels.relation import EXACT_ULP, close, mantissa_bits
 from onnxdup.channels.tracer import Sink, Source
+from onnxdup.merging.lumping import lump
 from onnxdup.merging.plan import Array, Entry, Index, Merge
 from onnxdup.merging.sums import Left, Sums
 from onnxdup.similarity import similarity_components
@@ -48,25 +49,41 @@ class _State:
         kappa = float(shift[0]) if len(shift) else 0.0
         self.entries.append(Entry(self.group.name, rule, int(j), int(i), a, kappa, float(residual)))
 
+    def keep_all_but(self, most: int) -> None:
+        """Take back the last entries beyond `most`."""
+        for entry in self.entries[most:]:
+            self.target[entry.dropped] = entry.dropped
+            self.scale[:, entry.dropped], self.shift[:, entry.dropped] = 1.0, 0.0
+        del self.entries[most:]
+
     @property
     def alive(self) -> npt.NDArray[np.bool_]:
         return np.asarray(self.target == np.arange(self.group.size), bool)
 
 
 def exact_merge(
-    group: ChannelGroup, reader: Reader, ulps: float = EXACT_ULP, left: list[Left] | None = None
+    group: ChannelGroup,
+    reader: Reader,
+    ulps: float = EXACT_ULP,
+    left: list[Left] | None = None,
+    most: int | None = None,
 ) -> Merge | None:
-    """Everything in a group that can be proven redundant, or None; `left` receives proven pairs that no type
-    can hold.
+    """Everything in a group that can be proven redundant, at most `most` channels, or None; `left` receives
+    proven pairs that no type can hold.
     """
-    if group.frozen or group.size < 2:
+    if group.frozen or group.size < 2 or most == 0:
         return None
     sinks, n = len(group.sinks), group.size
     state = _State(group, np.arange(n), np.ones((sinks, n)), np.zeros((sinks, n)), Sums(group, reader))
     if all(s.use is not None for s in group.sinks):
         _unread(state, reader)
         _constant(state, np.array(constants(reader)))
-    _related(state, reader, ulps)
+    if most is not None:
+        state.keep_all_but(most)
+    if group.recurrences:
+        _lumped(state, reader, ulps, most)
+    else:
+        _related(state, reader, ulps)
     if left is not None:
         left += [pair for pair in state.left if state.target[pair.dropped] == pair.dropped]
     if state.alive.all():
@@ -84,12 +101,10 @@ def _spare(state: _State) -> None:
 
 def columns(sink: Sink, reader: Reader) -> npt.NDArray[np.generic]:
     """What a sink reads from each channel: (channels, m), stored type."""
-    from onnxdup.channels.tracer import moved
     from onnxdup.channels.transfer import PerChannel
 
     assert sink.use is not None
-    use = sink.use
-    return reader.stored(PerChannel(use.ids, lambda: moved(use.constant, use.axis)))
+    return reader.stored(PerChannel(sink.use.ids, sink.use.rows))
 
 
 def _unread(state: _State, reader: Reader) -> None:
@@ -151,6 +166,26 @@ def _related(state: _State, reader: Reader, ulps: float) -> None:
         waiting = np.array([c for c in rest.tolist() if counts[kind[c]] > 1], np.int64)
 
 
+def _lumped(state: _State, reader: Reader, ulps: float, most: int | None) -> None:
+    """Units of recurrent layers: all classes hold together or not at all."""
+    group, left = state.group, None if most is None else most - len(state.entries)
+    alive = np.flatnonzero(state.alive)
+
+    def accept(i: Index, j: Index, outcome: Outcome) -> npt.NDArray[np.bool_]:
+        ok = outcome.ok & _same_weight_same_scale(group, outcome)
+        sums = Sums(group, reader)
+        for p in np.flatnonzero(ok).tolist():
+            reason = sums.add(int(j[p]), int(i[p]), np.array([r.a[p] for r in outcome.at]))
+            if reason is not None:
+                state.left.append(Left(group.name, int(j[p]), int(i[p]), reason))
+                ok[p] = False
+        return ok
+
+    found = lump(group, reader, alive, ulps, accept, left)
+    if found is not None:
+        _record(state, found.i, found.j, found.outcome, np.ones(len(found.j), bool))
+
+
 def _candidates(group: ChannelGroup, reader: Reader, alive: Index, ulps: float) -> Index:
     """Label per channel: rows of equal direction (up to sign) in the widest source."""
     source = max(group.sources, key=lambda s: _live_rows(s, reader, alive))
@@ -190,6 +225,7 @@ def _record(state: _State, i: Index, j: Index, outcome: Outcome, ok: npt.NDArray
             continue
         plain = (scale[:, p] == 1).all() and (shift[:, p] == 0).all()
         rule = "copy" if plain else "scaled copy" if (shift[:, p] == 0).all() else "affine copy"
+        rule = "lumped unit" if state.group.recurrences else rule
         state.drop(rule, int(j[p]), int(i[p]), scale[:, p], shift[:, p], outcome.residual[p])
 
 

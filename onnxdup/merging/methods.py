@@ -66,7 +66,7 @@ def approximate_merge(
     """One group by one method, or None where nothing is merged: integers hold no means and no scaled sums."""
     if group.frozen or group.size < 2 or method.selection is None or method.compensation is None:
         return None
-    if any(s.use is None for s in group.sinks) or group.quantised:
+    if not group.approximable or group.quantised:
         return None
     problem = Problem.of(trace, group)
     if not all(np.isfinite(rows).all() for rows in problem.parts):

@@ -76,11 +76,7 @@ def _columns(group: ChannelGroup, reader: Reader):  # type: ignore[no-untyped-de
 
 
 def _rows(use: Use, read: Callable[[], npt.NDArray[np.generic]], reader: Reader) -> Array:
-    def moved() -> npt.NDArray[np.generic]:
-        array = np.moveaxis(read(), use.axis, 0)
-        return array.reshape(len(array), -1)
-
-    return np.array(reader.stored(PerChannel(use.ids, moved)), np.float64)
+    return np.array(reader.stored(PerChannel(use.ids, lambda: use.rows(read))), np.float64)
 
 
 def _narrow(use: Use) -> np.dtype[np.generic] | None:

@@ -23,7 +23,7 @@ from onnxdup.surgery import ShapesDisagree, Surgery
 
 MAX_ROUNDS = 32
 Shape = tuple[int, ...]
-Choose = Callable[[ChannelGroup, Trace], Merge | None]
+Choose = Callable[[ChannelGroup, Trace, int | None], Merge | None]
 Progress = Callable[[str], None]
 
 
@@ -92,9 +92,11 @@ def merge(
     start = document.with_constant_inputs() if constant_inputs else document
     job = _Job(start, include, exclude, input_shapes, shapes, say)
     if chosen.exact_first:
-        job.run(lambda g, t: job.exact(g, t, ulps), "exact pass", MAX_ROUNDS)
+        job.run(lambda g, t, most: job.exact(g, t, ulps, most), "exact pass", MAX_ROUNDS)
     if chosen.name != "exact":
-        job.run(lambda g, t: approximate_merge(chosen, g, t, tau, keep), f"{chosen.name} at tau {tau:g}", 1)
+        job.run(
+            lambda g, t, _: approximate_merge(chosen, g, t, tau, keep), f"{chosen.name} at tau {tau:g}", 1
+        )
     plan = MergePlan(document.sha256(), chosen.name, tau, tuple(job.rounds), start is not document)
     return job.reduction(document, plan)
 
@@ -161,18 +163,18 @@ class _Job:
             for group in self.trace.groups:
                 if group.frozen is None and group.name not in self.declined and self._wanted(group):
                     self.say(f"{what}: {group.name}")
-                    found = choose(group, self.trace)
+                    found = choose(group, self.trace, None)
                     if found is not None and len(found.keep) < found.size:
                         merges.append(found)
-            applied = self._applied(tuple(merges))
+            applied = self._applied(self._in_step(tuple(merges), choose))
             if not applied:
                 return
             self.say(f"{what}, round {number + 1}: {sum(m.size - len(m.keep) for m in applied)} channels")
 
-    def exact(self, group: ChannelGroup, traced: Trace, ulps: float) -> Merge | None:
+    def exact(self, group: ChannelGroup, traced: Trace, ulps: float, most: int | None) -> Merge | None:
         """The exact pass on one group; what it proves but must leave is remembered."""
         self.left[group.name] = []
-        return exact_merge(group, traced.reader(group), ulps, self.left[group.name])
+        return exact_merge(group, traced.reader(group), ulps, self.left[group.name], most)
 
     def reduction(self, document: Document, plan: MergePlan) -> Reduction:
         """The result for `document`, which is returned as it is where nothing was merged."""
@@ -180,6 +182,24 @@ class _Job:
         left = tuple(pair for pairs in self.left.values() for pair in pairs)
         before = replace(self.first, document=document)
         return Reduction(result, plan, before, self.trace, self.declined, left)
+
+    def _in_step(self, merges: tuple[Merge, ...], choose: Choose) -> tuple[Merge, ...]:
+        """The same merges, with equally many channels from all peers: the least that any can spare."""
+        chosen = {m.group: m for m in merges}
+        waiting = list(chosen)
+        while waiting:
+            group = self.trace.group(waiting.pop())
+            if group.name not in chosen or not group.peers:
+                continue
+            least = min(len(chosen[p].dropped) if p in chosen else 0 for p in group.peers)
+            if len(chosen[group.name].dropped) > least:
+                fewer = choose(group, self.trace, least) if least else None
+                if fewer is None:
+                    del chosen[group.name]
+                else:
+                    chosen[group.name] = fewer
+                waiting += [group.name, *group.peers]
+        return tuple(m for m in chosen.values())
 
     def apply(self, merges: tuple[Merge, ...]) -> None:
         """One round, traced anew."""
@@ -196,8 +216,13 @@ class _Job:
             except ShapesDisagree as error:
                 for name in error.groups:
                     self.declined[name] = f"sizes in the graph do not follow: {error.what}"
-                merges = tuple(m for m in merges if m.group not in self.declined)
+                merges = tuple(
+                    m for m in merges if not self._held({m.group, *self.trace.group(m.group).peers})
+                )
         return ()
+
+    def _held(self, names: set[str]) -> bool:
+        return any(name in self.declined for name in names)
 
     def _wanted(self, group: ChannelGroup) -> bool:
         names = _names(group)

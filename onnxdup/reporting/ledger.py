@@ -134,7 +134,8 @@ def _derived(traced: Trace, merge: Merge, ulps: float) -> bool:
     group = next((g for g in traced.groups if g.name == merge.group), None)
     if group is None:
         return False
-    again = exact_merge(group, traced.reader(group), ulps)
+    most = merge.size - len(merge.keep) if group.peers else None
+    again = exact_merge(group, traced.reader(group), ulps, most=most)
     return again is not None and again.as_dict() == merge.as_dict()
 
 

@@ -46,7 +46,7 @@ def removable(
     gone = group.size - len(kept)
     problem = Problem(group, reader)
     below = [t for t in taus if t < 1]
-    if any(s.use is None for s in group.sinks) or group.quantised or not below:
+    if not group.approximable or group.quantised or not below:
         return (gone,) * len(taus)
     kept = kept[_candidates(problem, surveys, min(below))[kept]]
     near = dict(zip(below, _near(problem, kept, below), strict=True))
@@ -55,7 +55,7 @@ def removable(
 
 def _exact(group: ChannelGroup, reader: Reader, surveys: Sequence[Measured | None]) -> Merge | None:
     """The exact pass, unless nothing in the group can be redundant."""
-    apart = all(s is not None and s.largest_absolute < ALIKE for s in surveys)
+    apart = not group.recurrences and all(s is not None and s.largest_absolute < ALIKE for s in surveys)
     if apart and not _constant(group, reader).any() and not _unread(group, reader).any():
         return None
     return exact_merge(group, reader)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
+
+from onnxdup.errors import Bug
 
 Numeric = npt.NDArray[np.generic]
 Index = npt.NDArray[np.int64]
@@ -16,13 +18,14 @@ Index = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class AxisOp:
     """Contraction of one group on one axis: rows at `index[keep]` become `mix` @ rows at `index` (None:
-    they stay).
+    they stay). `block` is (axis, number) of the only slice that is meant.
     """
 
     axis: int
     index: Index
     keep: Index
     mix: csr_array | None = None
+    block: tuple[int, int] | None = None
 
     @property
     def taps(self) -> int:
@@ -46,6 +49,9 @@ def _mixed_taps(moved: Numeric, op: AxisOp, mix: csr_array) -> tuple[Index, Nume
 
 def contract(array: Numeric, ops: Sequence[AxisOp]) -> Numeric:
     """Apply all contractions of a tensor; products in float64, rows that only stay keep their bits."""
+    blocked = [op for op in ops if op.block is not None]
+    if blocked:
+        return _by_block(contract(array, [op for op in ops if op.block is None]), blocked)
     for axis in sorted({op.axis for op in ops}):
         mine = [op for op in ops if op.axis == axis]
         moved = np.moveaxis(array, axis, 0)
@@ -56,6 +62,29 @@ def contract(array: Numeric, ops: Sequence[AxisOp]) -> Numeric:
         for places, rows in changed:
             view[np.searchsorted(stay, places)] = rows
     return np.ascontiguousarray(array)
+
+
+def _by_block(array: Numeric, ops: Sequence[AxisOp]) -> Numeric:
+    """Each slice by itself; all lose equally many places."""
+    at = next(op.block[0] for op in ops if op.block is not None)
+    parts = []
+    for number in range(array.shape[at]):
+        mine = [
+            replace(op, axis=op.axis - (at < op.axis), block=None) for op in ops if op.block == (at, number)
+        ]
+        parts.append(contract(np.moveaxis(array, at, 0)[number], mine))
+    if len({p.shape for p in parts}) > 1:
+        raise Bug("the slices of a tensor lose different numbers of channels")
+    return np.ascontiguousarray(np.stack(parts, at))
+
+
+def lengths(shape: Sequence[int], ops: Sequence[AxisOp]) -> tuple[int, ...]:
+    """Shape after all contractions."""
+    out = list(shape)
+    for op in ops:
+        if op.block == next(o.block for o in ops if o.axis == op.axis):
+            out[op.axis] -= len(op.dropped)
+    return tuple(out)
 
 
 def _mixed(moved: Numeric, op: AxisOp) -> tuple[Index, Numeric]:

@@ -70,17 +70,28 @@ class Surgery:
         for node, delta, sink in self.new_bias:
             self._add_bias(node, delta, sink)
         sizes = Sizes(self.trace, self.merges, self.wires)
+        self._refuse_ragged(sizes)
         sizes.follow()
         self.wires.sweep()
         document = self.wires.editor.finish()
         self._check(document, sizes)
         return document, sizes.shapes()
 
+    def _refuse_ragged(self, sizes: Sizes) -> None:
+        found = sizes.misread()
+        if found is None:
+            return
+        node, value = found
+        merged = {m.group for _, m in self.merges}
+        inside = {self.trace.groups[k].name for k in self.trace.partition.groups_in(value)} & merged
+        what = f"{node.name} would take {value} apart, whose two directions lose different units"
+        raise ShapesDisagree(what, frozenset(inside), node.name)
+
     def _bind(self, binding: Binding, merge: Merge) -> None:
         mix = merge.combine.get(binding.key)
         if binding.role is Role.CONSUMER:
             mix = csr_array(merge.unmerge[binding.key].T)
-        op = AxisOp(binding.axis, binding.index, merge.keep, mix)
+        op = AxisOp(binding.axis, binding.index, merge.keep, mix, binding.block)
         uses = binding.uses if binding.private else binding.uses[:1]
         for use in uses:
             site = self._site(use)

@@ -12,7 +12,7 @@ from onnxdup.channels.constants import Constant
 from onnxdup.channels.quantised import Array, Quantised
 from onnxdup.channels.tracer import Use
 from onnxdup.graph import Lazy
-from onnxdup.surgery.contract import AxisOp, Numeric, contract
+from onnxdup.surgery.contract import AxisOp, Numeric, contract, lengths
 
 
 @dataclass
@@ -52,10 +52,7 @@ def edited(read: Callable[[], Numeric], site: Site, constant: Constant | None) -
         return array
 
     before = read()
-    shape = list(before.shape)
-    for op in ops:
-        shape[op.axis] -= len(op.dropped)
-    return Lazy(tuple(shape), before.dtype, compute)
+    return Lazy(lengths(before.shape, ops), before.dtype, compute)
 
 
 def _integers(how: Quantised, array: Numeric, ops: Sequence[AxisOp]) -> Numeric:

@@ -9,12 +9,30 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxdup.channels import ChannelGroup, Trace
-from onnxdup.channels.ids import Ids
-from onnxdup.channels.rules import RESIZE, key
+from onnxdup.channels.ids import Ids, varying
+from onnxdup.channels.rules import RESIZE, RULES, key
+from onnxdup.channels.zeros import always_zero
 from onnxdup.errors import Bug
 from onnxdup.graph import Node
 from onnxdup.merging import Merge
 from onnxdup.surgery.wires import Wires
+
+RAGGED = frozenset(name for name, operator in RULES.items() if operator.kind == "activation") | {
+    "Transpose",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "Dropout",
+    "Cast",
+    "Shape",
+    "LSTM",
+    "GRU",
+    "RNN",
+}
+"""Operators that treat every element alike, or keep their order: the directions of a layer may lose different
+units."""
 
 
 class Sizes:
@@ -61,12 +79,61 @@ class Sizes:
         axis %= len(shape)
         if ids is None or ids.shape[axis] == 1:
             return np.ones(shape[axis], bool)
-        lost = self.gone[self.trace.partition.root[np.moveaxis(ids, axis, 0).reshape(ids.shape[axis], -1)]]
-        return np.asarray(~lost.all(1), bool)
+        return np.asarray(~self._lost(ids, axis).all(1), bool)
 
     def count(self, value: str, axis: int) -> int:
         """How many stay."""
+        ids = self._ids(value)
+        if ids is not None and axis % ids.ndim in varying(ids) and self._whole_groups(value, ids, axis):
+            stay = ~self._lost(ids, axis)
+            return int(stay.sum(0).max())
         return int(self.kept(value, axis).sum())
+
+    def ragged(self, value: str) -> bool:
+        """Do slices (the directions of a recurrent layer) lose different places of an axis?"""
+        ids = self._ids(value)
+        if ids is None or len(varying(ids)) < 2 or not self.touched(value):
+            return False
+        stay = ~self.gone[self.trace.partition.root[ids]]
+        box = [stay.any(tuple(k for k in range(ids.ndim) if k != axis)) for axis in range(ids.ndim)]
+        return int(stay.sum()) != int(np.prod([b.sum() for b in box]))
+
+    def misread(self) -> tuple[Node, str] | None:
+        """A node that would take ragged slices apart, and the activation."""
+        for node in self.trace.document.nodes:
+            for value in (x for x in node.inputs if x and key(node) not in RAGGED):
+                if self.ragged(value) and not self._whole(node, value):
+                    return node, value
+        return None
+
+    def _whole(self, node: Node, value: str) -> bool:
+        """Does the node take whole directions?"""
+        ids = self._ids(value)
+        if ids is None or key(node) not in ("Gather", "Split", "Slice"):
+            return False
+        along = [k for k in varying(ids) if self._whole_groups(value, ids, k)]
+        return bool(along) and (
+            key(node) == "Slice" or int(node.attrs.get("axis", 0)) % ids.ndim not in along
+        )
+
+    def _lost(self, ids: Ids, axis: int) -> npt.NDArray[np.bool_]:
+        """Which places go: (length of the axis, everything else)."""
+        return self.gone[self.trace.partition.root[np.moveaxis(ids, axis, 0).reshape(ids.shape[axis], -1)]]
+
+    def _whole_groups(self, value: str, ids: Ids, axis: int) -> bool:
+        """Is the activation ragged, and do neighbours along the axis belong to one group?"""
+        if not self.ragged(value):
+            return False
+        group = self.trace.partition.group[self.trace.partition.root[ids]]
+        return bool((group == group.take([0], axis)).all())
+
+    def always_zero(self, value: str) -> bool:
+        """Is a value zero whatever the input?"""
+        return always_zero(self.trace.tracer.constants, value)
+
+    def omit(self, node: Node, slot: int) -> None:
+        """Take an optional input away."""
+        self.wires.point(node, slot, "")
 
     def shape(self, value: str) -> tuple[int, ...]:
         """Old shape."""

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from . import activation, attention, barrier, branch, convolution, dense, edge, movement, norm, storage
+from . import (
+    activation,
+    attention,
+    barrier,
+    branch,
+    convolution,
+    dense,
+    edge,
+    movement,
+    norm,
+    recurrent,
+    storage,
+)
 from .base import Architecture, Group, Plant
 
-MODULES = (dense, convolution, norm, activation, branch, movement, attention, storage, barrier, edge)
+MODULES = (
+    dense,
+    convolution,
+    norm,
+    activation,
+    branch,
+    movement,
+    attention,
+    storage,
+    recurrent,
+    barrier,
+    edge,
+)
 ARCHITECTURES: dict[str, Architecture] = {}
 for _module in MODULES:
     for _entry in _module.ENTRIES:

@@ -83,9 +83,11 @@ class Planted:
     losses: Losses = field(default_factory=dict)
 
     def charge(self, group: Any, count: int) -> None:
-        """Add the loss of `count` channels of a group."""
+        """Add the loss of `count` channels of a group; slices of a tensor lose the same together."""
         charged = set()
         for binding in group.bindings:
+            if binding.block is not None and binding.block[1] > 0:
+                continue
             node, slot = surgeon.place(self.model, binding)
             key = (node.name, slot, binding.axis)
             assert key not in charged

@@ -148,10 +148,11 @@ def nudge(model: onnx.ModelProto, binding: Any, step: float) -> onnx.ModelProto:
     """Channel 1 with its first entry moved by a share of its largest one."""
     near = surgeon.copy_of(model)
     name = surgeon.own(near, binding)
-    rows = np.moveaxis(surgeon.read(near, name), binding.axis, 0).copy()
+    tensor = surgeon.read(near, name).copy()
+    rows = surgeon.by_channel(tensor, binding)
     row = rows[binding.index[1].ravel()[0]].reshape(-1)
     if row.dtype.itemsize > 2:
         row[0] += step * np.abs(row).max()
         rows[binding.index[1].ravel()[0]] = row.reshape(rows.shape[1:])
-    surgeon.store(near, name, np.moveaxis(rows, 0, binding.axis))
+    surgeon.store(near, name, tensor)
     return near

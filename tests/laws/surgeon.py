@@ -35,6 +35,7 @@ class BindingLike(Protocol):
     axis: int
     role: Any
     index: np.ndarray
+    block: tuple[int, int] | None
     nodes: tuple[str, ...]
     private: bool
 
@@ -77,10 +78,20 @@ def permute(model: onnx.ModelProto, group: GroupLike, order: np.ndarray) -> onnx
     moved = copy_of(model)
     for binding in group.bindings:
         name = own(moved, binding)
-        rows = np.moveaxis(read(moved, name), binding.axis, 0).copy()
+        tensor = read(moved, name).copy()
+        rows = by_channel(tensor, binding)
         rows[binding.index] = rows[binding.index[order]]
-        store(moved, name, np.moveaxis(rows, 0, binding.axis))
+        store(moved, name, tensor)
     return moved
+
+
+def by_channel(array: np.ndarray, binding: Any) -> np.ndarray:
+    """A view of what the binding means, its channel axis first: all of the tensor or one slice of it."""
+    axis = binding.axis
+    if binding.block is not None:
+        at, number = binding.block
+        array, axis = np.moveaxis(array, at, 0)[number], axis - (at < axis)
+    return np.moveaxis(array, axis, 0)
 
 
 def plant(
@@ -107,14 +118,15 @@ def plant_rows(
     planted = copy_of(model)
     for binding in group.bindings:
         name = own(planted, binding)
-        tensor = np.moveaxis(read(planted, name), binding.axis, 0).copy()
+        stored = read(planted, name).copy()
+        tensor = by_channel(stored, binding)
         i, j = binding.index[source], binding.index[target]
         if not _is_consumer(binding):
             factor, offset = rows.get(binding.tensor, (1.0, 0.0))
             tensor[j] = (tensor[i].astype(np.float64) * factor + offset).astype(tensor.dtype)
         elif columns and binding.tensor in columns:
             tensor[j] = tensor[j] * np.asarray(columns[binding.tensor], tensor.dtype)
-        store(planted, name, np.moveaxis(tensor, 0, binding.axis))
+        store(planted, name, stored)
     return planted
 
 

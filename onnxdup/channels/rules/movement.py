@@ -294,7 +294,7 @@ def gather_activation(t: Tracer, n: Node) -> None:
     flat = np.ravel(indices).astype(np.int64) % ids.shape[axis]
     _uniform(ids, axis, flat)
     taken = np.take(ids, indices.astype(np.int64), axis=axis)
-    if indices.ndim == 0 or indices.size == 1:
+    if (indices.ndim == 0 or indices.size == 1) and not t.whole(taken):
         t.freeze(taken, "one channel is taken out", n)
     move(t, n, taken)
 

@@ -46,6 +46,14 @@ class Resizer(Protocol):
         """Change an attribute; None removes it."""
         ...
 
+    def always_zero(self, value: str) -> bool:
+        """Is a value zero whatever the input?"""
+        ...
+
+    def omit(self, node: Node, slot: int) -> None:
+        """Take an optional input away."""
+        ...
+
     def set_integers(self, node: Node, slot: int, values: Sequence[int | None]) -> None:
         """Give the node its own integer constant at an input."""
         ...

@@ -24,6 +24,7 @@ from onnxdup.channels.transfer.activation import (
 from onnxdup.channels.transfer.affine import Affine, Depthwise, Same, Stack
 from onnxdup.channels.transfer.base import Pairs, Parameter, PerChannel, Transfer
 from onnxdup.channels.transfer.branch import Agree, Product, Sum
+from onnxdup.channels.transfer.lumping import Lumping, Part
 from onnxdup.channels.transfer.rounding import Dequantise, Quantise
 from onnxdup.channels.transfer.window import Maximum, Norm, ShiftInvariant, Standardise, Total
 
@@ -37,11 +38,13 @@ __all__ = [
     "Exponential",
     "Homogeneous",
     "Logarithm",
+    "Lumping",
     "Maximum",
     "Norm",
     "Odd",
     "Pairs",
     "Parameter",
+    "Part",
     "PerChannel",
     "PointSymmetric",
     "Pointwise",

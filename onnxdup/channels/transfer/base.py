@@ -43,6 +43,10 @@ class Pairs(Protocol):
         """The same in the stored type."""
         ...
 
+    def places(self, ids: Ids) -> Index:
+        """Where the channels of the group stand in `ids`, each once: (channels,)."""
+        ...
+
 
 class Transfer(Protocol):
     """See the module docstring."""
