@@ -45,7 +45,14 @@ class Reduction:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the result should know, a sentence each."""
-        return (*fixed_inputs(self.before.document, self.plan.constant_inputs), *_remaining(self.left))
+        fixed = fixed_inputs(self.before.document, self.plan.constant_inputs)
+        return (*fixed, *_remaining(self.left), *self._integers())
+
+    def _integers(self) -> tuple[str, ...]:
+        count = sum(g.quantised and g.frozen is None for g in self.before.groups)
+        if self.plan.method == "exact" or not count:
+            return ()
+        return (f"{count} quantised channel groups: only exact duplicates were merged, integers hold no means",)
 
     @property
     def changed(self) -> bool:

@@ -116,6 +116,8 @@ def test_approximate_merging_leaves_integers(tmp_path: Path) -> None:
     model = quantise(tmp_path, "mlp", room=0.05)
     exact, near = merge(load(model)), merge(load(model), tau=0.5)
     assert near.removed == exact.removed > 0
+    assert any("only exact duplicates" in note for note in near.notes)
+    assert not any("only exact duplicates" in note for note in exact.notes)
 
 
 def test_an_axis_of_another_meaning_passes_copies_only() -> None:
