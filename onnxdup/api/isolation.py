@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,25 @@ def _supervise(folder: Path, limits: Isolation, what: str) -> int:
         return _watch(child, limits, what)
     finally:
         _end(child)
+
+
+def run_again(arguments: Sequence[str], limits: Isolation, extra: Mapping[str, str], *, what: str) -> int:
+    """Runs `onnxdup ARGUMENTS` in a child that shares our streams; its exit code.
+
+    Raises `CannotVerify` where the child crashes or exceeds its limits.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "onnxdup", *arguments],
+        env={**_environment(), **extra},
+        start_new_session=True,
+    )
+    try:
+        status = _watch(child, limits, what)
+    finally:
+        _end(child)
+    if status < 0:
+        raise _died(status, "", what)
+    return status
 
 
 def _watch(child: subprocess.Popen[bytes], limits: Isolation, what: str) -> int:

@@ -30,8 +30,8 @@ for module in (report, merge, evaluate, verify, check, doctor):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit code and never raises."""
-    console = Console()
-    given = None if arguments is None else list(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    console = Console(arguments=tuple(given))
     try:
         code = app.main(given, "onnxdup", standalone_mode=False, obj=console)
         sys.stdout.flush()

@@ -37,6 +37,9 @@ class Console:
     quiet: bool = False
     verbose: int = 0
     debug: bool = False
+    arguments: tuple[str, ...] = ()
+    time_limit: float | None = None
+    memory_limit: int | None = None
 
     def artefact(self, document: Artefact) -> None:
         """Writes a document of `onnxdup.reporting`, see `emit`."""

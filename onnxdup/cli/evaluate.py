@@ -8,6 +8,7 @@ import click
 
 from onnxdup.cli import options as opt
 from onnxdup.cli import values
+from onnxdup.cli.isolate import isolated
 
 
 @click.command("evaluate")
@@ -15,7 +16,7 @@ from onnxdup.cli import values
 @opt.data
 @opt.option("--batch", type=opt.POSITIVE, default=64, show_default=True, help="Samples per run.")
 @opt.option("--latency/--no-latency", default=True, help="Measure latency at this batch.")
-@opt.many(opt.running, opt.common)
+@opt.many(isolated, opt.running, opt.common)
 @click.pass_context
 def command(
     context: click.Context,

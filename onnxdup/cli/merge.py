@@ -10,6 +10,7 @@ import click
 
 from onnxdup.cli import options as opt
 from onnxdup.cli import values
+from onnxdup.cli.isolate import isolated
 from onnxdup.errors import UsageError
 
 METHODS = ("exact", "cluster", "paper", "norm")
@@ -43,7 +44,7 @@ METHODS = ("exact", "cluster", "paper", "norm")
 @opt.option("--in-place", is_flag=True, help="Allow the output to replace the input.")
 @opt.option("--keep-rejected", is_flag=True, help="Keep a model that failed as OUT.rejected.onnx.")
 @opt.option("--no-stamp", is_flag=True, help="Add no onnxdup.* metadata to the output.")
-@opt.many(opt.include, opt.exclude, opt.constant_inputs, opt.running, opt.common)
+@opt.many(opt.include, opt.exclude, opt.constant_inputs, isolated, opt.running, opt.common)
 @click.pass_context
 def command(
     context: click.Context,

@@ -27,7 +27,7 @@ def option(*names: str, **rest: Any) -> Callable[[F], F]:
     return click.option(*names, envvar=f"ONNXDUP_{long.replace('-', '_').upper()}", **rest)
 
 
-def _settings(attribute: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+def settings(attribute: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """A callback that puts an option's value into the Console of this invocation."""
 
     def store(context: click.Context, _parameter: click.Parameter, value: Any) -> None:
@@ -48,14 +48,14 @@ def _format(formats: Sequence[str]) -> Callable[[F], F]:
         default="text",
         show_default=True,
         help="What stdout gets.",
-        callback=_settings("format"),
+        callback=settings("format"),
         expose_value=False,
     )
 
 
 _COMMON = (
     option(
-        "--json", is_flag=True, help="Same as --format json.", callback=_settings("json"), expose_value=False
+        "--json", is_flag=True, help="Same as --format json.", callback=settings("json"), expose_value=False
     ),
     option(
         "--report",
@@ -63,7 +63,7 @@ _COMMON = (
         multiple=True,
         metavar="FILE",
         help="Also write the report to FILE, as it is named: .json, .md, .xml (JUnit), or text; repeatable.",
-        callback=_settings("reports"),
+        callback=settings("reports"),
         expose_value=False,
     ),
     option(
@@ -72,7 +72,7 @@ _COMMON = (
         default="auto",
         show_default=True,
         help="Progress bar on stderr.",
-        callback=_settings("progress"),
+        callback=settings("progress"),
         expose_value=False,
     ),
     option(
@@ -80,7 +80,7 @@ _COMMON = (
         "--quiet",
         is_flag=True,
         help="Nothing on stderr but warnings and errors.",
-        callback=_settings("quiet"),
+        callback=settings("quiet"),
         expose_value=False,
     ),
     option(
@@ -88,7 +88,7 @@ _COMMON = (
         "--verbose",
         count=True,
         help="Say more on stderr.",
-        callback=_settings("verbose"),
+        callback=settings("verbose"),
         expose_value=False,
     ),
     option(
@@ -104,7 +104,7 @@ _COMMON = (
         "--debug",
         is_flag=True,
         help="Show the traceback of an error.",
-        callback=_settings("debug"),
+        callback=settings("debug"),
         is_eager=True,
         expose_value=False,
     ),

@@ -8,6 +8,7 @@ import click
 
 from onnxdup.cli import options as opt
 from onnxdup.cli import values
+from onnxdup.cli.isolate import isolated
 
 
 @click.command("verify")
@@ -20,7 +21,7 @@ from onnxdup.cli import values
     metavar="FILE",
     help="Ledger of exact merges (default: REDUCED.ledger.json if it is there).",
 )
-@opt.many(opt.running, opt.common)
+@opt.many(isolated, opt.running, opt.common)
 @click.pass_context
 def command(
     context: click.Context,
