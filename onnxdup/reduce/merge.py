@@ -52,7 +52,7 @@ class Reduction:
         count = sum(g.quantised and g.frozen is None for g in self.before.groups)
         if self.plan.method == "exact" or not count:
             return ()
-        return (f"{count} quantised channel groups: only exact duplicates were merged, integers hold no means",)
+        return (f"{count} quantised channel groups: only exact duplicates were merged",)
 
     @property
     def changed(self) -> bool:
