@@ -13,8 +13,6 @@ from onnxdup.cli import values
 from onnxdup.cli.isolate import isolated
 from onnxdup.errors import UsageError
 
-METHODS = ("exact", "cluster", "paper", "norm")
-
 
 @click.command("merge")
 @click.argument("model")
@@ -26,8 +24,10 @@ METHODS = ("exact", "cluster", "paper", "norm")
     show_default=True,
     help="Similarity threshold; 1 is the exact pass alone.",
 )
-@opt.option("--method", type=click.Choice(METHODS), help="Default: exact at tau 1, cluster below.")
-@opt.option("--keep", type=values.TAU, metavar="F", help="Share of its channels that norm keeps.")
+@opt.option("--method", metavar="NAME", help="exact (at tau 1), cluster (default below), obs, paper or norm.")
+@opt.option(
+    "--keep", type=values.TAU, metavar="F", help="Share of its channels that a group keeps, instead of tau."
+)
 @opt.option(
     "--exact-ulp",
     type=click.IntRange(min=0),

@@ -179,6 +179,11 @@ def test_methods(cli: Cli, model: Path, method: str) -> None:
     assert json.loads(done.out)["plan"]["method"] == method
 
 
+def test_unknown_method(cli: Cli, model: Path) -> None:
+    done = cli("merge", model, "-o", "out.onnx", "--tau", "0.9", "--method", "magic")
+    assert done.code == 2 and "magic" in done.err and not Path("out.onnx").exists()
+
+
 def test_plan_is_replayed(cli: Cli, model: Path, tmp_path: Path) -> None:
     assert cli("merge", model, "-o", "a.onnx", "--tau", "0.5", "--plan-out", "p.json").code == 0
     assert cli("merge", model, "-o", "b.onnx", "--plan", "p.json").code == 0

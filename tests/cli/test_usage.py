@@ -64,6 +64,13 @@ def test_help_names_every_shared_option(cli: Cli, command: str) -> None:
         assert name in done.out
 
 
+def test_merge_names_every_method(cli: Cli) -> None:
+    from onnxdup.merging import METHODS
+
+    words = " ".join(cli("merge", "--help").out.split())
+    assert all(name in words for name in METHODS)
+
+
 def test_version(cli: Cli) -> None:
     import onnxdup
 
