@@ -147,6 +147,11 @@ def _advance(transfer: object, known: list[_Form | None], reader: Reader) -> _Fo
     return None
 
 
+def _copies(reader: Reader, source: Source) -> int:
+    index = reader.partition.positions(source.rows.ids, reader.group.number)
+    return 0 if index is None else index.shape[1]
+
+
 def _added(operands: list[_Form], signs: tuple[float, ...]) -> _Form:
     out = _Form(shift=np.zeros((1, 1)))
     for sign, form in zip(signs, operands, strict=True):
@@ -162,8 +167,13 @@ def _added(operands: list[_Form], signs: tuple[float, ...]) -> _Form:
     return out
 
 
-def _scaled(form: _Form, step: Affine, reader: Reader) -> _Form:
+def _scaled(form: _Form, step: Affine, reader: Reader) -> _Form | None:
+    """The form behind an affine step; None where the scale is a map over positions, which no row can hold."""
     s, t = reader.of(step.scale), reader.of(step.shift)
+    if (s == s[:, :1]).all():
+        s = s[:, :1]
+    elif any(_copies(reader, source) != s.shape[1] for source, _ in form.sources):
+        return None
     sources = [(source, gain * s) for source, gain in form.sources]
     out = _Form(sources, form.shift * s + t, form.slot, form.slot_gain)
     if step.shift_use is not None:
