@@ -69,7 +69,8 @@ class Affine:
         with np.errstate(divide="ignore", invalid="ignore"):
             a = r.a[:, None] * sj / si
         kappa = sj * r.kappa[:, None] + tj - a * ti
-        noise = np.abs(sj) * r.noise[:, None] + r.rtol * np.maximum(np.abs(tj), np.abs(a * ti))
+        terms = np.abs(t) if self.mean is None else np.abs(t) + np.abs(g.of(self.mean))
+        noise = np.abs(sj) * r.noise[:, None] + r.rtol * np.maximum(terms[g.j], np.abs(a) * terms[g.i])
         a, kappa, noise = np.broadcast_arrays(a, kappa, noise)
         scale, agree = uniform(a, r.rtol * np.abs(a).max(1, keepdims=True))
         shift, level = uniform(kappa, noise.max(1, keepdims=True))
