@@ -126,6 +126,8 @@ def in_order(group: ChannelGroup) -> list[Source | Step]:
 def _with_recurrences(group: ChannelGroup) -> list[Source | Recurrence | Step]:
     """Each recurrent layer before the steps that hand on its units."""
     items: list[Source | Recurrence | Step] = [*group.recurrences, *in_order(group)]
+    if not group.recurrences:
+        return items
     return sorted(items, key=lambda item: item.node.index)
 
 

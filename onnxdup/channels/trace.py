@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import product
 
 import numpy as np
 
@@ -54,15 +55,17 @@ class Trace:
         return Reader(group, self.partition)
 
 
-def concrete_inputs(inputs: Sequence[Value], length: int = LENGTHS[0]) -> dict[str, Shape]:
-    """A stand-in length for every dimension that callers may choose: 2 for the first axis, `length`
+def concrete_inputs(
+    inputs: Sequence[Value], length: int = LENGTHS[0], batch: int = BATCH
+) -> dict[str, Shape]:
+    """A stand-in length for every dimension that callers may choose: `batch` for the first axis, `length`
     elsewhere.
     """
     out = {}
     for value in inputs:
         if value.shape is not None:
             out[value.name] = tuple(
-                d if isinstance(d, int) and d > 0 else (BATCH if k == 0 else length)
+                d if isinstance(d, int) and d > 0 else (batch if k == 0 else length)
                 for k, d in enumerate(value.shape)
             )
     return out
@@ -91,7 +94,8 @@ def trace(
     `input_shapes` fixes dynamic inputs, `shapes` are shapes observed by running the model, where inference
     fails. Operators without a rule freeze their channels; nothing is ever assumed.
     """
-    concrete = {**known_shapes(document, input_shapes), **(shapes or {})}
+    chosen = {v.name: shapes[v.name] for v in document.inputs if v.name in shapes} if shapes else {}
+    concrete = {**known_shapes(document, {**(input_shapes or {}), **chosen}), **(shapes or {})}
     t = _walk(document, concrete)
     unknown = any("is not known" in why for _, why in t.declined)
     if shapes is None and unknown and (observed := observe(document, input_shapes)):
@@ -118,8 +122,8 @@ def observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dic
     """Shapes seen by running the model once on zeros, for graphs that inference cannot follow; {} where it
     will not run.
     """
-    for length in LENGTHS:
-        chosen = {**concrete_inputs(document.inputs, length), **(input_shapes or {})}
+    for batch, length in product((BATCH, 1), LENGTHS):
+        chosen = {**concrete_inputs(document.inputs, length, batch), **(input_shapes or {})}
         if any(v.dtype is None or v.name not in chosen for v in document.inputs):
             return {}
         needed = sum(math.prod(chosen[v.name]) * v.dtype.itemsize for v in document.inputs if v.dtype)

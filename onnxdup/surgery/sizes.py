@@ -13,7 +13,7 @@ from onnxdup.channels.ids import Ids, varying
 from onnxdup.channels.rules import RESIZE, RULES, key
 from onnxdup.channels.zeros import always_zero
 from onnxdup.errors import Bug
-from onnxdup.graph import Node
+from onnxdup.graph import Document, Node
 from onnxdup.merging import Merge
 from onnxdup.surgery.wires import Wires
 
@@ -185,9 +185,8 @@ class Sizes:
 
     def _patch(self, node: Node, slot: int, old: Sequence[int | None], values: Sequence[int | None]) -> None:
         """New constants in the Concat that makes the sizes; in one of its own where it has other readers."""
-        name = node.inputs[slot]
-        concat = self.trace.document.producer_of(name)
-        if concat is None or concat.op_type != "Concat":
+        concat, chain = _concat_of(self.trace.document, node.inputs[slot])
+        if concat is None:
             raise Bug("the sizes of this node are not where they were", node=node.name)
         inputs, start = list(concat.inputs), 0
         for k, x in enumerate(concat.inputs):
@@ -196,7 +195,17 @@ class Sizes:
             if held is not None and list(old[start:end]) != list(values[start:end]):
                 inputs[k] = self.wires.editor.add_tensor(x, self._like(x, values[start:end]))
             start = end
-        self.wires.regroup(concat, inputs, node, slot)
+        self.wires.regroup(concat, inputs, chain, node, slot)
+
+
+def _concat_of(document: Document, name: str) -> tuple[Node | None, list[Node]]:
+    """The Concat that makes a vector of sizes, and the casts between it and `name`, first to last."""
+    chain: list[Node] = []
+    node = document.producer_of(name)
+    while node is not None and key(node) in ("Cast", "Identity"):
+        chain.insert(0, node)
+        node = document.producer_of(node.inputs[0])
+    return (node if node is not None and key(node) == "Concat" else None), chain
 
 
 def _pieces(trace: Trace, name: str) -> list[tuple[str, int] | None] | None:
@@ -206,8 +215,8 @@ def _pieces(trace: Trace, name: str) -> list[tuple[str, int] | None] | None:
     constant = trace.tracer.constants.get(name)
     if constant is not None:
         return [(name, k) for k in range(int(np.prod(constant.shape)))]
-    node = trace.document.producer_of(name)
-    if node is None or node.op_type != "Concat":
+    node, _ = _concat_of(trace.document, name)
+    if node is None:
         return None
     out: list[tuple[str, int] | None] = []
     for x in node.inputs:

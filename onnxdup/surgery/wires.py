@@ -34,18 +34,25 @@ class Wires:
         if old:
             self.left.append(old)
 
-    def regroup(self, concat: Node, inputs: Sequence[str], node: Node, slot: int) -> None:
-        """Let a Concat read `inputs`; where others than this input of `node` read it, a copy of it."""
-        name = concat.outputs[0]
+    def regroup(
+        self, concat: Node, inputs: Sequence[str], chain: Sequence[Node], node: Node, slot: int
+    ) -> None:
+        """Let the Concat behind an input of `node` read `inputs`; a copy of it where it has other readers.
+
+        `chain` are the casts between the two.
+        """
         listed = {v.name for v in self.document.outputs}
-        if name not in listed and self.document.consumers_of(name) == ((node, slot),):
+        names = [n.outputs[0] for n in (concat, *chain)]
+        if all(len(self.document.consumers_of(x)) == 1 and x not in listed for x in names):
             for k, (old, new) in enumerate(zip(concat.inputs, inputs, strict=True)):
                 if old != new:
                     self.point(concat, k, new)
             return
         self.needed.update(inputs)
-        made = self.editor.insert_before(node, "Concat", inputs, [name], {"axis": 0})
-        self.point(node, slot, made[0])
+        (made,) = self.editor.insert_before(node, "Concat", inputs, names[:1], {"axis": 0})
+        for cast, name in zip(chain, names[1:], strict=True):
+            (made,) = self.editor.insert_before(node, cast.op_type, [made], [name], dict(cast.attrs))
+        self.point(node, slot, made)
 
     def sweep(self) -> None:
         """Remove constants, and data movement on them, that lost their last reader to us."""
