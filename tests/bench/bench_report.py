@@ -10,6 +10,7 @@ filters.
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -73,9 +74,10 @@ def mlp(widths: Sequence[int], planted: float) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def spend(command: list[str]) -> Cost:
-    """Runs a command on two threads and measures it."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+def spend(command: list[str], threads: int) -> Cost:
+    """Runs a command on a number of BLAS threads and measures it."""
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **limits}
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], env=env, cwd=ROOT, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -83,19 +85,22 @@ def spend(command: list[str]) -> Cost:
     return Cost(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def least(path: Path, model: onnx.ModelProto) -> Cost:
+def least(path: Path, model: onnx.ModelProto, threads: int) -> Cost:
     """Reading every weight and one Gram product per layer, without the start of Python and numpy."""
     content = path.read_bytes()
     names = []
     for tensor in (t for t in model.graph.initializer if len(t.dims) == 2):
         names.append(f"{tensor.dims[0]}x{tensor.dims[1]}")
         Path(f"{path}.{names[-1]}").write_text(str(content.index(tensor.raw_data[:4096])))
-    empty, full = spend(["-c", "import numpy"]), spend(["-c", GRAM, str(path), *names])
+    empty, full = spend(["-c", "import numpy"], threads), spend(["-c", GRAM, str(path), *names], threads)
     return Cost(full.wall - empty.wall, full.cpu - empty.cpu, full.peak)
 
 
 def main() -> None:
     """Prints the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    threads = parser.parse_args().threads
     print("| model | MB | report wall s | cpu s | peak MB | least wall s | cpu s | ratio wall | ratio cpu |")
     print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -104,8 +109,8 @@ def main() -> None:
             path = Path(folder) / "model.onnx"
             model = mlp(widths, planted)
             path.write_bytes(model.SerializeToString())
-            found = spend(["-m", "onnxdup", "report", str(path), "-q"])
-            floor = least(path, model)
+            found = spend(["-m", "onnxdup", "report", str(path), "-q"], threads)
+            floor = least(path, model, threads)
             if name == "start-up":
                 start = found
             wall = (found.wall - start.wall) / max(floor.wall, 1e-9)
