@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from onnxdup.graph import Body
+
 if TYPE_CHECKING:
     from onnxdup.channels.constants import Constant
     from onnxdup.graph import Document, Node
@@ -25,8 +27,9 @@ _BROADCAST = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "DequantizeLinear", "
 
 def largest_constant(document: Document) -> int:
     """Elements that a computed constant of this model may have: four times all that it stores."""
+    around = largest_constant(document.outer) if isinstance(document, Body) else FREE
     infos = (document.weights.info(name) for name in document.weights)
-    return max(FREE, 4 * sum(math.prod(i.shape) for i in infos))
+    return max(around, 4 * sum(math.prod(i.shape) for i in infos))
 
 
 def elements(node: Node, operands: list[Constant]) -> int:

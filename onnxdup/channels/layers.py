@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from onnxdup.channels.bounds import MALFORMED
+from onnxdup.channels.constants import Constant
 from onnxdup.channels.groups import ChannelGroup, Partition
 from onnxdup.channels.packed import filters_of
+from onnxdup.channels.rules.recurrent import CELLS
+from onnxdup.channels.rules.table import key
 from onnxdup.channels.tracer import Role, Tracer, Use
 from onnxdup.graph import Node
+
+Seen: TypeAlias = set[tuple[str, int]]
 
 
 @dataclass(frozen=True)
@@ -51,18 +57,13 @@ class Layer:
 
 def layers_of(t: Tracer, partition: Partition, groups: tuple[ChannelGroup, ...]) -> tuple[Layer, ...]:
     """One layer per weight axis that makes channels, in graph order; a shared weight appears once."""
-    seen: set[tuple[str, int]] = set()
-    out = []
-    for source in t.sources:
-        key = (source.use.constant.name, source.use.axis)
-        if key not in seen:
-            seen.add(key)
-            out.append(_layer(source.node, source.use, source.blocks, partition, groups))
+    seen: Seen = set()
+    sources = [s for s in t.sources if _first(seen, s.use.constant.name, s.use.axis)]
+    out = [_layer(s.node, s.use, s.blocks, partition, groups) for s in sources]
     for node in dict.fromkeys(r.node for r in t.recurrences):
-        for uses in zip(*(r.rows for r in t.recurrences if r.node is node), strict=True):
-            if (uses[0].constant.name, uses[0].axis) not in seen:
-                seen.add((uses[0].constant.name, uses[0].axis))
-                out.append(_recurrent(node, uses, partition, groups))
+        both = zip(*(r.rows for r in t.recurrences if r.node is node), strict=True)
+        new = [uses for uses in both if _first(seen, uses[0].constant.name, 1)]
+        out += [_gated(node, uses[0].constant, *_groups_of(uses, partition, groups)) for uses in new]
     for node, reason in t.declined:
         with suppress(*MALFORMED):  # then it has no filters that could be told
             out += _declined(t, node, reason, seen)
@@ -70,17 +71,35 @@ def layers_of(t: Tracer, partition: Partition, groups: tuple[ChannelGroup, ...])
     return tuple(sorted(out, key=lambda layer: order[layer.node]))
 
 
-def _declined(t: Tracer, node: Node, reason: str, seen: set[tuple[str, int]]) -> list[Layer]:
-    """Layers whose rule declined: still reported, with the reason."""
-    found = filters_of(t, node)
-    if found is None or (found[0].name, found[1]) in seen:
-        return []
-    weight, axis = found
-    seen.add((weight.name, axis))
+def _first(seen: Seen, weight: str, axis: int) -> bool:
+    new = (weight, axis) not in seen
+    seen.add((weight, axis))
+    return new
+
+
+def _declined(t: Tracer, node: Node, reason: str, seen: Seen) -> list[Layer]:
+    """Layers that no rule follows: still reported, with the reason."""
+    new = [(w, axis) for w, axis in weights_of(t, node) if _first(seen, w.name, axis)]
+    return [plain_layer(node, weight, axis, reason) for weight, axis in new]
+
+
+def plain_layer(node: Node, weight: Constant, axis: int, reason: str) -> Layer:
+    """A layer whose filters make no channels."""
+    if key(node) in CELLS:
+        return _gated(node, weight, (), reason)
     use = Use(weight, axis, np.zeros(weight.shape[axis], np.int64), Role.PRODUCER, node, 1)
     blocks = int(node.attrs.get("group", 1)) if node.op_type != "ConvTranspose" else 1
     filters = weight.shape[axis]
-    return [Layer(node.name, node.op_type, weight.root, weight.shape, filters, blocks, (), reason, use.rows)]
+    return Layer(node.name, node.op_type, weight.root, weight.shape, filters, blocks, (), reason, use.rows)
+
+
+def weights_of(t: Tracer, node: Node) -> list[tuple[Constant, int]]:
+    """Weights with filters, and the axis of those."""
+    if key(node) not in CELLS:
+        found = filters_of(t, node)
+        return [found] if found else []
+    gated = [t.constant(node, slot) for slot in (1, 2)]
+    return [(w, 1) for w in gated if w is not None and len(w.shape) == 3]
 
 
 def _layer(
@@ -93,19 +112,14 @@ def _layer(
     )
 
 
-def _recurrent(
-    node: Node, uses: tuple[Use, ...], partition: Partition, groups: tuple[ChannelGroup, ...]
-) -> Layer:
-    """Rows of W or R (directions, gates · units, m); each gate of each direction is compared with itself."""
-    names, reason = _groups_of(uses, partition, groups)
-    constant = uses[0].constant
-    filters = constant.shape[0] * constant.shape[1]
-    blocks = filters // len(np.unique(uses[0].ids))
+def _gated(node: Node, weight: Constant, groups: tuple[str, ...], reason: str | None) -> Layer:
+    """Rows of W or R (directions, gates · units, m): a gate of a direction is compared with itself."""
+    filters, blocks = weight.shape[0] * weight.shape[1], weight.shape[0] * CELLS[key(node)].gates
 
     def read() -> npt.NDArray[np.generic]:
-        return constant.read().reshape(filters, -1)
+        return weight.read().reshape(filters, -1)
 
-    return Layer(node.name, node.op_type, constant.root, constant.shape, filters, blocks, names, reason, read)
+    return Layer(node.name, node.op_type, weight.root, weight.shape, filters, blocks, groups, reason, read)
 
 
 def _groups_of(

@@ -38,6 +38,7 @@ def _peers(t: Tracer, partition: Partition) -> list[list[int]]:
     pairs = [np.empty((0, 2), np.int64)]
     for sets in t.peers:
         numbers = np.unique(partition.group[partition.root[np.concatenate(sets)]])
+        numbers = numbers[numbers >= 0]
         pairs.append(np.stack(np.broadcast_arrays(numbers[:1], numbers), 1))
     count = len(partition.members)
     label = components(count, pairs) if count else np.empty(0, np.int64)

@@ -63,10 +63,11 @@ def _unknown_readers(t: Tracer) -> None:
         names = [use.constant.root, *(n.outputs[0] for n in use.constant.chain)]
         inner = {n.index for n in use.constant.chain}
         for name in names:
-            for node, _ in t.document.consumers_of(name):
+            for node, slot in t.document.consumers_of(name):
                 mine = node.index in inner or stored_axis(use) in bound.get((name, node.index), set())
                 if not mine:
-                    t.freeze(use.ids, f"a weight is also read by {node.op_type}", node)
+                    where = f"by {node.op_type}" if slot >= 0 else f"inside a subgraph of {node.op_type}"
+                    t.freeze(use.ids, f"a weight is also read {where}", node)
             if name in outputs:
                 t.freeze(use.ids, "a weight is also an output of the model", use.node)
 

@@ -16,6 +16,7 @@ from onnxdup.channels.constants import REPLACEABLE, Constants
 from onnxdup.channels.flow import Reader
 from onnxdup.channels.groups import ChannelGroup, Partition, build_groups
 from onnxdup.channels.ids import Shape
+from onnxdup.channels.inner import with_inner
 from onnxdup.channels.layers import Layer, layers_of
 from onnxdup.channels.rules import RULES, key
 from onnxdup.channels.settle import settled
@@ -106,7 +107,8 @@ def trace(
     sizes.outputs(t)
     built, partition = build_groups(t)
     groups = settled(t, partition, built)
-    return Trace(document, groups, layers_of(t, partition, groups), t.shapes, partition, t)
+    layers = with_inner(t, layers_of(t, partition, groups))
+    return Trace(document, groups, layers, t.shapes, partition, t)
 
 
 def _walk(document: Document, shapes: Mapping[str, Shape]) -> Tracer:

@@ -289,6 +289,7 @@ class Tracer:
         self.steps = [s for s in self.steps if s.node is not node]
         self.sources = [s for s in self.sources if s.node is not node]
         self.sinks = [s for s in self.sinks if s.node is not node]
+        self.recurrences = [r for r in self.recurrences if r.node is not node]
 
     def place(self, name: str, ids: Ids) -> None:
         """Give an activation its ids."""

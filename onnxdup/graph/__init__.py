@@ -5,6 +5,7 @@ without reading its weights; an `Editor` collects changes and splices them into 
 comes back byte for byte.
 """
 
+from onnxdup.graph.bodies import Body
 from onnxdup.graph.checks import check
 from onnxdup.graph.document import Document, Node
 from onnxdup.graph.payloads import Lazy
@@ -15,6 +16,7 @@ from onnxdup.graph.weights import TensorInfo, WeightStore
 from onnxdup.graph.writer import materialised, write
 
 __all__ = [
+    "Body",
     "Document",
     "Editor",
     "Lazy",

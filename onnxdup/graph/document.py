@@ -30,6 +30,7 @@ from onnxdup.graph.tensors import decode, stored_array
 from onnxdup.graph.weights import WeightStore, is_constant
 
 if TYPE_CHECKING:
+    from onnxdup.graph.bodies import Body
     from onnxdup.graph.edit import Editor
 
 
@@ -133,6 +134,13 @@ class Document:
     def initializer_inputs(self) -> frozenset[str]:
         """Initializers that are graph inputs because IR version 3 demands it; they are constants."""
         return frozenset() if self.ir_version >= 4 else self._listed
+
+    @cached_property
+    def bodies(self) -> tuple[Body, ...]:
+        """Subgraphs and calls of local functions, for reading, outer before inner."""
+        from onnxdup.graph.bodies import bodies  # deferred: bodies are documents
+
+        return bodies(self)
 
     def opset(self, domain: str = "") -> int:
         """Version of an operator set, 0 when the model does not import it."""

@@ -51,13 +51,17 @@ def build_report(
     if not chosen and (include or exclude):
         raise UsageError("no layer matches --include and --exclude", file=document.path)
     say = progress or (lambda done, total, what: None)
-    measured = {}
+    measured, surveys = {}, []
     for done, layer in enumerate(chosen):
         say(done, len(chosen), layer.node)
         blocks = layer.block_ids() if layer.blocks > 1 else None
-        measured[layer.tensor] = measure(layer.rows(), taus, blocks=blocks, spectra=spectra)
+        surveys.append(measure(layer.rows(), taus, blocks=blocks, spectra=spectra))
+        measured[layer.tensor] = surveys[-1]
     groups = _group_facts(traced, chosen, taus, measured)
-    layers = [_layer(x, measured[x.tensor], [groups[n] for n in x.groups], taus) for x in chosen]
+    layers = [
+        _layer(x, survey, [groups[n] for n in x.groups], taus)
+        for x, survey in zip(chosen, surveys, strict=True)
+    ]
     say(len(chosen), len(chosen), "")
     return schema.ModelReport(
         model=identity(document),
@@ -122,11 +126,15 @@ def _group_facts(
     traced: Trace, layers: Sequence[Layer], taus: Sequence[float], measured: Mapping[str, Measured]
 ) -> dict[str, _Facts]:
     needed = {name for layer in layers for name in layer.groups}
-    return {
-        g.name: _Facts(g, _constant(traced, g), removable(traced, g, taus, measured))
-        for g in traced.groups
-        if g.name in needed
-    }
+    chosen = [g for g in traced.groups if g.name in needed]
+    gone = {g.name: removable(traced, g, taus, measured) for g in chosen}
+
+    def least(group: ChannelGroup) -> tuple[int, ...]:
+        """Peers lose equally many."""
+        both = [gone[name] for name in (group.name, *group.peers)]
+        return tuple(min(counts) for counts in zip(*both, strict=True))
+
+    return {g.name: _Facts(g, _constant(traced, g), least(g)) for g in chosen}
 
 
 def _layer(
@@ -205,6 +213,8 @@ def _totals(
 def parameters(document: Document) -> int:
     """Elements of all stored weights, each counted once; indices, sizes and flags are no parameters."""
     infos = [document.weights.info(name) for name in document.weights]
+    own = {body.full_name(name): body.weights.info(name) for body in document.bodies for name in body.weights}
+    infos += own.values()
     return sum(
         math.prod(i.shape) for i in infos if i.dtype.name not in _NO_PARAMETERS and i.dtype.kind not in "OSU"
     )

@@ -82,7 +82,7 @@ def _columns(
     new = sign * old
     for group in groups:
         *rest, final = group
-        new[rest] = rng.normal(size=len(rest)) * np.abs(old).max()
+        new[rest] = rng.normal(size=len(rest)) * np.sqrt((old**2).mean())  # larger ones make it chaotic
         total = sum(s * old[k] for k, s in group.items())
         new[final] = group[final] * (sign * total - sum(group[k] * new[k] for k in rest))
     rows[unit] = new

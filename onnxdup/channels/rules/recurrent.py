@@ -69,8 +69,8 @@ def recurrent(t: Tracer, n: Node) -> None:
 
 @resize("LSTM", "GRU", "RNN")
 def _(r: Resizer, n: Node) -> None:
-    value = next(o for o in n.outputs if o)
-    if not r.touched(value):
+    value = next((o for o in n.outputs if o), None)
+    if value is None or not r.touched(value):
         return
     r.set_attr(n, "hidden_size", r.count(value, -1))
     for slot in STATES:
@@ -99,7 +99,8 @@ class _Layer:
             (self.b, (d, 2 * gates * h)),
             (self.p, (d, self.cell.peepholes * h)),
         ]
-        fits = d in (1, 2) and self.w.shape[:2] == (d, gates * h)
+        turned = self.n.attrs.get("direction", "forward") in ("bidirectional", b"bidirectional")
+        fits = d == 1 + turned and self.w.shape[:2] == (d, gates * h)
         if not fits or any(c is not None and c.shape != shape for c, shape in wanted):
             raise Decline(f"{self.n.op_type} whose weights have shapes that do not belong together")
         if int(self.n.attrs.get("hidden_size", h)) != h:
