@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,15 @@ def settings(attribute: str) -> Callable[[click.Context, click.Parameter, Any], 
         setattr(console_of(context), attribute, value)
 
     return store
+
+
+def _set_verbose(context: click.Context, _parameter: click.Parameter, value: int) -> None:
+    console_of(context).verbose = value
+    if value > 1:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        logging.getLogger("onnxdup").addHandler(handler)
+        logging.getLogger("onnxdup").setLevel(logging.DEBUG)
 
 
 def console_of(context: click.Context) -> Console:
@@ -87,8 +97,8 @@ _COMMON = (
         "-v",
         "--verbose",
         count=True,
-        help="Say more on stderr.",
-        callback=settings("verbose"),
+        help="Say more on stderr; -vv with the log of the runtime.",
+        callback=_set_verbose,
         expose_value=False,
     ),
     option(

@@ -73,6 +73,11 @@ def test_stdout_holds_the_artefact_and_nothing_else(shell: Cli, model: Path) -> 
     assert done.code == 0 and json.loads(done.out) and not done.err
 
 
+def test_very_verbose_shows_the_log_of_the_runtime(shell: Cli, model: Path) -> None:
+    done = shell("evaluate", model, "--json", "--no-latency", "-vv")
+    assert done.code == 0 and json.loads(done.out) and "onnxdup.runtime: " in done.err
+
+
 def test_closed_stdout_is_no_error(model: Path, shell: Cli) -> None:
     import subprocess
     import sys
