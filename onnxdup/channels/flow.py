@@ -148,9 +148,12 @@ def constants(reader: Reader) -> list[Array]:
             state[item.output] = np.where([bool(item.inputs)], np.nan, held)
         else:
             known = [state.get(x) for x in item.inputs]
+            if all(x is None for x in known):
+                continue
             with np.errstate(all="ignore"):
                 state[item.output] = item.transfer.constant(known, pairs)
-    return [state[s.input] for s in group.sinks]
+    unknown = np.full(group.size, np.nan)
+    return [state.get(s.input, unknown) for s in group.sinks]
 
 
 def approximate_scales(reader: Reader, i: Index, j: Index, scale: Array) -> list[tuple[Array, Array]]:

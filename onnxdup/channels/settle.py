@@ -16,7 +16,7 @@ from onnxdup.channels.transfer import Affine, Same, Stack, Sum
 
 def settled(t: Tracer, partition: Partition, groups: Sequence[ChannelGroup]) -> tuple[ChannelGroup, ...]:
     """The groups with symmetry, peers, and the freezes that follow from other groups."""
-    done = [_single(partition, replace(g, symmetry=symmetry_of(g))) for g in groups]
+    done = [_reached(_single(partition, replace(g, symmetry=symmetry_of(g)))) for g in groups]
     for numbers in _peers(t, partition):
         frozen = next((done[k].frozen for k in numbers if done[k].frozen), None)
         names = [done[k].name for k in numbers]
@@ -52,6 +52,23 @@ def _single(partition: Partition, group: ChannelGroup) -> ChannelGroup:
         if group.frozen is None and (index is None or index.shape[1] != 1):
             return replace(group, frozen=Freeze("its units are used in tuples", recurrence.node.name))
     return group
+
+
+def _reached(group: ChannelGroup) -> ChannelGroup:
+    """Every step and reader must follow a layer that makes the channels; damaged files have others."""
+    made = {s.output for s in (*group.sources, *group.recurrences)}
+    for step in group.steps:
+        if not made & set(step.inputs):
+            return _lost(group, step.node.name)
+        made.add(step.output)
+    for sink in group.sinks:
+        if sink.input not in made:
+            return _lost(group, sink.node.name)
+    return group
+
+
+def _lost(group: ChannelGroup, node: str) -> ChannelGroup:
+    return replace(group, frozen=group.frozen or Freeze("read before a layer makes the channels", node))
 
 
 def symmetry_of(group: ChannelGroup) -> Symmetry:
