@@ -175,6 +175,10 @@ class Document:
 
         For a model that is not a file: of its serialized form with all data inline.
         """
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         from onnxdup.graph.writer import digest
 
         return digest(self)

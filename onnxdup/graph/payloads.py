@@ -49,6 +49,14 @@ class Stored:
         """A view: nothing is copied, the operating system pages it in."""
         return memoryview(self.buffer)[self.offset : self.offset + self.nbytes]
 
+    def forget(self, start: int = 0, length: int | None = None) -> None:
+        """Take bytes of a mapped file out of this process's memory; they can be read again at any time."""
+        if isinstance(self.buffer, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            first = (self.offset + start) // mmap.PAGESIZE * mmap.PAGESIZE
+            last = self.offset + (self.nbytes if length is None else start + length)
+            if last > first and not self.buffer.closed:
+                self.buffer.madvise(mmap.MADV_DONTNEED, first, last - first)
+
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
@@ -103,3 +111,5 @@ def chunks(payload: Payload) -> Iterator[Buffer]:
     data = memoryview(payload.read())
     for at in range(0, len(data), _CHUNK):
         yield data[at : at + _CHUNK]
+        if isinstance(payload, Stored):
+            payload.forget(at, min(_CHUNK, len(data) - at))

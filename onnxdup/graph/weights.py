@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensor
 
 from onnxdup.errors import InputError
 from onnxdup.graph.external import DataFiles, is_external
-from onnxdup.graph.payloads import Fresh, Payload
+from onnxdup.graph.payloads import Fresh, Payload, Stored
 from onnxdup.graph.tensors import (
     Array,
     check_size,
@@ -22,6 +23,7 @@ from onnxdup.graph.tensors import (
     type_and_shape,
 )
 
+_LARGE = 1 << 20
 _VALUES = ("value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings")
 
 
@@ -76,6 +78,8 @@ class WeightStore:
             return weight.value
         if isinstance(weight.payload, Fresh):
             return weight.payload.lazy.evaluate(name)
+        if isinstance(weight.payload, Stored) and weight.info.nbytes >= _LARGE:
+            return _mapped(weight.payload, weight.data_type, weight.info.shape)
         if weight.payload is not None:
             return decode(weight.payload.read(), weight.data_type, weight.info.shape)
         if weight.tensor is None:
@@ -129,6 +133,14 @@ class WeightStore:
                 value = _attribute_value(attribute)
                 info = TensorInfo(name, value.dtype, value.shape, value.nbytes, "constant")
                 self._add(_Weight(info, 0, value=value))
+
+
+def _mapped(payload: Stored, data_type: int, shape: tuple[int, ...]) -> Array:
+    """A large weight; when the last view of it is gone, so are its pages from this process's memory."""
+    array = decode(payload.read(), data_type, shape)
+    owner = array if array.base is None or not isinstance(array.base, np.ndarray) else array.base
+    weakref.finalize(owner, payload.forget).atexit = False
+    return array
 
 
 def is_constant(node: NodeProto) -> bool:

@@ -20,8 +20,11 @@ from onnxdup.merging.plan import Array, Entry, Index, Merge
 from onnxdup.merging.sums import Left, Sums
 from onnxdup.similarity import similarity_components
 
+Rows = npt.NDArray[np.generic]
 MAX_ROUNDS = 4096
 NONE = -1
+BLOCK = 1 << 22
+"""Elements looked at together."""
 
 
 @dataclass
@@ -67,9 +70,12 @@ def exact_merge(
     ulps: float = EXACT_ULP,
     left: list[Left] | None = None,
     most: int | None = None,
+    *,
+    unread_only: bool = False,
 ) -> Merge | None:
     """Everything in a group that can be proven redundant, at most `most` channels, or None; `left` receives
-    proven pairs that no type can hold.
+    proven pairs that no type can hold. `unread_only`: the rows were examined before, only the readers have
+    changed since.
     """
     if group.frozen or group.size < 2 or most == 0:
         return None
@@ -77,12 +83,13 @@ def exact_merge(
     state = _State(group, np.arange(n), np.ones((sinks, n)), np.zeros((sinks, n)), Sums(group, reader))
     if all(s.use is not None for s in group.sinks):
         _unread(state, reader)
-        _constant(state, np.array(constants(reader)))
+        if not unread_only:
+            _constant(state, np.array(constants(reader)))
     if most is not None:
         state.keep_all_but(most)
     if group.recurrences:
         _lumped(state, reader, ulps, most)
-    else:
+    elif not unread_only:
         _related(state, reader, ulps)
     if left is not None:
         left += [pair for pair in state.left if state.target[pair.dropped] == pair.dropped]
@@ -110,7 +117,7 @@ def columns(sink: Sink, reader: Reader) -> npt.NDArray[np.generic]:
 def _unread(state: _State, reader: Reader) -> None:
     silent = np.ones(state.group.size, bool)
     for sink in state.group.sinks:
-        silent &= (columns(sink, reader) == 0).all(1)
+        silent &= all_zero(columns(sink, reader))
         if not silent.any():
             return
     zero = np.zeros(len(state.group.sinks))
@@ -189,17 +196,29 @@ def _lumped(state: _State, reader: Reader, ulps: float, most: int | None) -> Non
 def _candidates(group: ChannelGroup, reader: Reader, alive: Index, ulps: float) -> Index:
     """Label per channel: rows of equal direction (up to sign) in the widest source."""
     source = max(group.sources, key=lambda s: _live_rows(s, reader, alive))
-    rows = reader.stored(source.rows)[alive]
+    rows = _chosen(reader.stored(source.rows), alive)
     delta = max(ulps, 1.0) * 2.0 ** -mantissa_bits(source.use.constant.dtype)
     tau = max(0.9, 1.0 - max(delta * delta * rows.shape[1], 1e-12))
-    zero = (rows == 0).all(1)
+    zero = all_zero(rows)
     label = np.asarray(similarity_components(rows, [tau], metric="absolute")[0], np.int64)
     return np.where(zero, label.max(initial=0) + 1, label)
 
 
 def _live_rows(source: Source, reader: Reader, alive: Index) -> tuple[int, int]:
-    rows = reader.stored(source.rows)[alive]
-    return int((rows != 0).any(1).sum()), rows.shape[1]
+    rows = reader.stored(source.rows)
+    return int((~all_zero(rows)[alive]).sum()), rows.shape[1]
+
+
+def _chosen(rows: Rows, alive: Index) -> Rows:
+    """The rows of these channels; not a copy where they are all."""
+    return rows if len(alive) == len(rows) else rows[alive]
+
+
+def all_zero(rows: Rows) -> npt.NDArray[np.bool_]:
+    """Which rows (channels, m) hold nothing but zeros; in blocks, since a weight can be large."""
+    step = max(1, BLOCK // max(1, rows.shape[1]))
+    parts = [(rows[k : k + step] == 0).all(1) for k in range(0, len(rows), step)]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
 def _same_weight_same_scale(group: ChannelGroup, outcome: Outcome) -> npt.NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from onnxdup.channels import ChannelGroup, Trace, trace
+from onnxdup.channels import ChannelGroup, Role, Trace, trace
 from onnxdup.channels.relation import EXACT_ULP
 from onnxdup.errors import UsageError
 from onnxdup.graph import Document
@@ -161,18 +161,21 @@ class _Job:
         self.rounds: list[tuple[Merge, ...]] = []
         self.declined: dict[str, str] = {}
         self.left: dict[str, list[Left]] = {}
+        self.changed: dict[str, set[str]] = {}
+        self.settled: set[str] = set()
         self._refuse_idle_patterns()
 
     def run(self, choose: Choose, what: str, rounds: int) -> None:
         """At most `rounds` rounds of one method, until it finds nothing."""
+        self.changed.clear()
+        self.settled.clear()
         for number in range(rounds):
             merges = []
-            for group in self.trace.groups:
-                if group.frozen is None and group.name not in self.declined and self._wanted(group):
-                    self.say(f"{what}: {group.name}")
-                    found = choose(group, self.trace, None)
-                    if found is not None and len(found.keep) < found.size:
-                        merges.append(found)
+            for group in self._open_groups():
+                self.say(f"{what}: {group.name}")
+                found = choose(group, self.trace, None)
+                if found is not None and len(found.keep) < found.size:
+                    merges.append(found)
             applied = self._applied(self._in_step(tuple(merges), choose))
             if not applied:
                 return
@@ -180,7 +183,11 @@ class _Job:
 
     def exact(self, group: ChannelGroup, traced: Trace, ulps: float, most: int | None) -> Merge | None:
         """The exact pass on one group; what it proves but must leave is remembered."""
+        if group.name in self.settled and not self.left[group.name] and not self._rows_changed(group):
+            return exact_merge(group, traced.reader(group), ulps, unread_only=True)
         self.left[group.name] = []
+        if not group.recurrences and not group.peers:
+            self.settled.add(group.name)
         return exact_merge(group, traced.reader(group), ulps, self.left[group.name], most)
 
     def reduction(self, document: Document, plan: MergePlan) -> Reduction:
@@ -211,6 +218,7 @@ class _Job:
     def apply(self, merges: tuple[Merge, ...]) -> None:
         """One round, traced anew."""
         document, shapes = Surgery(self.trace, merges).apply()
+        self.changed = _tensors(self.trace, merges)
         self.trace = trace(document, input_shapes=self.input_shapes, shapes=shapes)
         self.rounds.append(merges)
 
@@ -231,6 +239,22 @@ class _Job:
     def _held(self, names: set[str]) -> bool:
         return any(name in self.declined for name in names)
 
+    def _open_groups(self) -> list[ChannelGroup]:
+        """Groups to look at in this round: not those whose tensors are as they were when it found nothing."""
+        return [
+            g
+            for g in self.trace.groups
+            if g.frozen is None
+            and g.name not in self.declined
+            and self._wanted(g)
+            and (g.name not in self.settled or any(b.tensor in self.changed for b in g.bindings))
+        ]
+
+    def _rows_changed(self, group: ChannelGroup) -> bool:
+        """Did another group's merge change what makes or carries these channels in the last round?"""
+        rows = (b.tensor for b in group.bindings if b.role is not Role.CONSUMER)
+        return any(self.changed.get(tensor, set()) - {group.name} for tensor in rows)
+
     def _wanted(self, group: ChannelGroup) -> bool:
         names = _names(group)
         return (not self.include or _hit(names, self.include)) and not _hit(names, self.exclude)
@@ -248,6 +272,15 @@ def _names(group: ChannelGroup) -> set[str]:
     """What patterns may name a group by: itself, the layers whose filters it holds, and their nodes."""
     made = [n for b in group.producers for n in (b.tensor, *b.nodes)]
     return {group.name, *made}
+
+
+def _tensors(traced: Trace, merges: Sequence[Merge]) -> dict[str, set[str]]:
+    """The tensors that a round edits, each with the groups that do."""
+    changed: dict[str, set[str]] = {}
+    for merge in merges:
+        for binding in traced.group(merge.group).bindings:
+            changed.setdefault(binding.tensor, set()).add(merge.group)
+    return changed
 
 
 def _hit(names: set[str], patterns: Sequence[str]) -> bool:

@@ -284,6 +284,8 @@ def _options(optimize: bool, threads: int | None, deterministic: bool, bounded: 
         options.use_deterministic_compute = deterministic
         options.intra_op_num_threads = threads or _threads_from_environment()
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        if deterministic:  # weights stay in the mapped file: repacked copies of them would fill the memory
+            options.add_session_config_entry("session.disable_prepacking", "1")
         if bounded:
             _bounded_allocator()
             options.add_session_config_entry("session.use_env_allocators", "1")

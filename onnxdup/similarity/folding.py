@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from onnxdup.similarity.edges import Edges, Screen, pairs
+from onnxdup.similarity.sketches import near_pairs, worthwhile
 from onnxdup.similarity.tiles import Tile, tiles
 from onnxdup.similarity.units import Bools, Floats, Indices, Metric, Units, check_metric, effective_tau
 
@@ -96,11 +97,35 @@ def similarity_components(
     """
     check_metric(metric)
     units = Units.of(rows)
+    found = _by_sketches(units, taus, metric, blocks)
+    if found is not None:
+        return found
     fold = ComponentFold(Screen(units, metric), taus)
     if taus:
         for tile in tiles(units, blocks, block_rows):
             fold.add(tile)
     return fold.labels()
+
+
+def _by_sketches(
+    units: Units, taus: Sequence[float], metric: Metric, blocks: ArrayLike | None
+) -> tuple[Indices, ...] | None:
+    """The components from a list of pairs that surely holds all edges; None where such a list is long."""
+    effective = [effective_tau(tau) for tau in taus]
+    if not effective or not worthwhile(units, min(effective)):
+        return None
+    pairs = near_pairs(units, min(effective), metric)
+    if pairs is None:
+        return None
+    i, j = pairs
+    if blocks is not None:
+        same = np.asarray(blocks)[i] == np.asarray(blocks)[j]
+        i, j = i[same], j[same]
+    value = units.similarity(i, j, metric)
+    partitions = [Partition(units.count) for _ in effective]
+    for tau, partition in zip(effective, partitions, strict=True):
+        partition.unite(i[value >= tau], j[value >= tau])
+    return tuple(p.labels() for p in partitions)
 
 
 @dataclass(frozen=True)

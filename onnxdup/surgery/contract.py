@@ -39,8 +39,7 @@ class AxisOp:
 
 
 def _mixed_taps(moved: Numeric, op: AxisOp, mix: csr_array) -> tuple[Index, Numeric]:
-    """`mix` over (channel, kernel position) pairs of a convolution's weight (channels, outputs, positions).
-    """
+    """`mix` over (channel, position) pairs of a convolution's weight (channels, outputs, positions)."""
     rows = moved[op.index[:, 0]].astype(np.float64).reshape(len(op.index), moved.shape[1], op.taps)
     pairs = np.moveaxis(rows, 2, 1).reshape(-1, moved.shape[1])
     new = np.moveaxis((mix @ pairs).reshape(len(op.keep), op.taps, moved.shape[1]), 1, 2)
@@ -57,7 +56,7 @@ def contract(array: Numeric, ops: Sequence[AxisOp]) -> Numeric:
         moved = np.moveaxis(array, axis, 0)
         changed = [_mixed(moved, op) for op in mine]
         stay = np.setdiff1d(np.arange(array.shape[axis]), np.concatenate([op.dropped for op in mine]))
-        array = np.array(np.moveaxis(moved[stay], 0, axis))
+        array = np.take(array, stay, axis)
         view = np.moveaxis(array, axis, 0)
         for places, rows in changed:
             view[np.searchsorted(stay, places)] = rows

@@ -157,7 +157,8 @@ class Surgery:
         use, constant = site.use, site.use.constant
         folded = constant.axes is None
         read = constant.read if folded else partial(self.document.weights.array, constant.root)
-        lazy = edited(read, site, None if folded else constant)
+        info = None if folded else self.document.weights.info(constant.root)
+        lazy = edited(read, site, None if folded else constant, info)
         private = is_vector(use) and (folded or self._shared(constant))
         if not private and not folded:
             self.wires.editor.set_tensor(constant.root, lazy)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from onnxdup.channels.constants import Constant
 from onnxdup.channels.quantised import Array, Quantised
 from onnxdup.channels.tracer import Use
-from onnxdup.graph import Lazy
+from onnxdup.graph import Lazy, TensorInfo
 from onnxdup.surgery.contract import AxisOp, Numeric, contract, lengths
 
 
@@ -35,8 +35,10 @@ def on_view(site: Site) -> Site:
     return Site(site.use, ops, site.add, [(AxisOp(back[o.axis], o.index, o.keep), s) for o, s in site.after])
 
 
-def edited(read: Callable[[], Numeric], site: Site, constant: Constant | None) -> Lazy:
-    """The tensor after all edits, computed when it is written."""
+def edited(
+    read: Callable[[], Numeric], site: Site, constant: Constant | None, info: TensorInfo | None = None
+) -> Lazy:
+    """The tensor after all edits, computed when it is written; `info` saves reading it before."""
     ops, add, after = list(site.ops), site.add, list(site.after)
     how = site.use.constant.quantised if constant is not None else None
     axis_of_use = site.use.axis if constant is None or constant.axes is None else constant.axes[site.use.axis]
@@ -51,7 +53,7 @@ def edited(read: Callable[[], Numeric], site: Site, constant: Constant | None) -
             array = _shifted(array, ops, op, shift)
         return array
 
-    before = read()
+    before = read() if info is None else info
     return Lazy(lengths(before.shape, ops), before.dtype, compute)
 
 
