@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from onnxdup.graph import MALFORMED as MALFORMED
 from onnxdup.graph import Body
 
 if TYPE_CHECKING:
@@ -15,13 +16,6 @@ if TYPE_CHECKING:
 
 FREE = 1 << 24
 """Elements that any constant may have."""
-MALFORMED = (
-    *(ArithmeticError, AttributeError, LookupError, MemoryError, StopIteration, TypeError, ValueError),
-    *(ImportError, AssertionError),
-)
-"""What code for valid graphs meets in invalid ones: attributes missing or of another type, shapes that do
-not fit.
-"""
 _BROADCAST = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "DequantizeLinear", "QuantizeLinear", "Quant"})
 
 

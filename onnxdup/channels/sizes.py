@@ -25,6 +25,8 @@ MOVES = frozenset(
 ARITHMETIC = frozenset(
     {"Add", "Sub", "Mul", "Div", "Mod", "Neg", "Max", "Min", "ReduceProd", "ReduceMin", "ReduceMax"}
 )
+MANY = 1 << 12
+"""Elements of a vector of sizes; more would be no shape."""
 STEERED = {
     "Reshape": {1},
     "Expand": {1},
@@ -75,6 +77,13 @@ def settle(t: Tracer, node: Node) -> None:
             _freeze(t, t.sizes[x], node)
 
 
+def hold(t: Tracer, node: Node) -> None:
+    """Freeze every count that a node reads."""
+    for x in node.inputs:
+        if x in t.sizes:
+            _freeze(t, t.sizes[x], node)
+
+
 def outputs(t: Tracer) -> None:
     """A size that the model returns."""
     for value in t.document.outputs:
@@ -98,7 +107,10 @@ def _asked(t: Tracer, node: Node) -> None:
 
 def _length(t: Tracer, name: str, default: int) -> int:
     shape = t.shapes.get(name)
-    return max(int(np.prod(shape)), 1) if shape is not None else max(default, 1)
+    length = max(int(np.prod(shape)), 1) if shape is not None else max(default, 1)
+    if length > MANY:
+        raise ValueError(f"{name} has {length} elements, too many to be sizes")
+    return length
 
 
 def _moved(t: Tracer, node: Node) -> Sizes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import product
@@ -114,10 +115,22 @@ def trace(
 def _walk(document: Document, shapes: Mapping[str, Shape]) -> Tracer:
     t = Tracer(document, shapes, Constants(document, shapes), document.shapes())
     for node in in_order(document):
-        sizes.follow(t, node)
+        with _tolerated(t, node):
+            sizes.follow(t, node)
         _visit(t, node)
-        sizes.settle(t, node)
+        with _tolerated(t, node):
+            sizes.settle(t, node)
     return t
+
+
+@contextmanager
+def _tolerated(t: Tracer, node: Node) -> Iterator[None]:
+    """Whatever a malformed node touches is frozen."""
+    try:
+        yield
+    except MALFORMED as error:
+        sizes.hold(t, node)
+        _stop(t, node, _malformed(node, error))
 
 
 def observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dict[str, Shape]:
@@ -181,15 +194,15 @@ def _visit(t: Tracer, node: Node) -> None:
         return _stop(t, node, str(why))
     except MALFORMED as error:
         t.forget(node)
-        return _stop(t, node, f"{node.op_type} is not as its specification says ({first_line(error)})")
+        return _stop(t, node, _malformed(node, error))
     _unfollowed(t, node, mark)
     _replaceable(t, node)
     return _more_outputs(t, node, mark)
 
 
-def first_line(error: BaseException) -> str:
-    """What an exception says, short."""
-    return " ".join(str(error).split())[:120] or type(error).__name__
+def _malformed(node: Node, error: BaseException) -> str:
+    said = " ".join(str(error).split())[:120] or type(error).__name__
+    return f"{node.op_type} is not as its specification says ({said})"
 
 
 def _stop(t: Tracer, node: Node, reason: str) -> None:

@@ -6,7 +6,7 @@ comes back byte for byte.
 """
 
 from onnxdup.graph.bodies import Body
-from onnxdup.graph.checks import check
+from onnxdup.graph.checks import MALFORMED, blamed, check
 from onnxdup.graph.document import Document, Node
 from onnxdup.graph.payloads import Lazy
 from onnxdup.graph.protos import Opaque, Value
@@ -16,6 +16,7 @@ from onnxdup.graph.weights import TensorInfo, WeightStore
 from onnxdup.graph.writer import materialised, write
 
 __all__ = [
+    "MALFORMED",
     "Body",
     "Document",
     "Editor",
@@ -25,6 +26,7 @@ __all__ = [
     "TensorInfo",
     "Value",
     "WeightStore",
+    "blamed",
     "check",
     "load",
     "materialised",

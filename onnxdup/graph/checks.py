@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf.message import Error as ProtobufError
@@ -12,6 +14,24 @@ from onnxdup.errors import InputError
 from onnxdup.graph.document import Document
 from onnxdup.graph.shapes import light_model
 from onnxdup.graph.sources import load
+
+MALFORMED = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError, StopIteration, TypeError, ValueError),
+    *(ImportError, AssertionError, RecursionError),
+)
+"""What code for valid graphs meets in invalid ones: attributes missing or of another type, shapes that do
+not fit.
+"""
+
+
+@contextlib.contextmanager
+def blamed(document: Document) -> Iterator[None]:
+    """InputError instead of an unexpected error where the checker finds the model invalid."""
+    try:
+        yield
+    except MALFORMED:
+        check(document)
+        raise
 
 
 def check(document: Document | str | os.PathLike[str]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from onnx import ModelProto, TensorProto
+from onnx import AttributeProto, ModelProto, TensorProto
 
 from onnxdup.errors import UsageError
 from onnxdup.graph.external import external_tensors, is_external
@@ -151,7 +151,7 @@ def _slots(document: Document, model: ModelProto, *, unpack: bool = False) -> li
         for n in model.graph.node
         if is_constant(n)
         for a in n.attribute
-        if a.name == "value" and a.HasField("t")
+        if a.name == "value" and a.type == AttributeProto.TENSOR and not a.ref_attr_name
     ]
     for name, tensor in mains:
         slot = _slot(document, name, tensor, unpack)

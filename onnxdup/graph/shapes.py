@@ -6,7 +6,6 @@ tensors and integer vectors (target shapes, axes, indices), and those are kept.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
 
 _READABLE = 1 << 16  # bytes of an integer vector that inference may want to read
 _LONGEST = 1 << 16  # elements of a value that inference may compute
-_NO_GROWTH = frozenset(
-    {"Identity", "Cast", "CastLike", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Slice", "Gather"}
-    | {"Transpose", "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Floor", "Ceil", "Min", "Max"}
-    | {"Where", "Equal", "Not"}
-)
 _FAILURES = (
     UsageError,
     shape_inference.InferenceError,
@@ -70,6 +64,7 @@ def light_model(document: Document) -> ModelProto:
     model = ModelProto()
     model.CopyFrom(document._model)
     del model.training_info[:]
+    _forget_negative_sizes(model.graph)
     large = {name for name in document.weights if _is_large(document.weights.info(name))}
     graph = model.graph
     listed = {v.name for v in graph.input}
@@ -93,6 +88,15 @@ def light_model(document: Document) -> ModelProto:
     for tensor in external_tensors(model):  # in subgraphs and functions
         _fill(tensor, document._files.payload(tensor))
     return model
+
+
+def _forget_negative_sizes(graph: GraphProto) -> None:
+    """Inference in onnx aborts the process for some of them."""
+    for values in (graph.input, graph.output, graph.value_info):
+        for value in values:
+            for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
+                if dim.dim_value < 0:
+                    dim.ClearField("dim_value")
 
 
 def _is_large(info: TensorInfo) -> bool:
@@ -140,31 +144,42 @@ def without_declared_shapes(model: ModelProto) -> ModelProto:
 def _infer(model: ModelProto) -> ModelProto | None:
     try:
         _sort(model)
-        return shape_inference.infer_shapes(model, data_prop=not _explodes(model.graph))
+        return shape_inference.infer_shapes(model, data_prop=not _explodes(model))
     except _FAILURES:  # an invalid or unknown construct: the caller falls back to less
         return None
 
 
-def _explodes(graph: GraphProto) -> bool:
+def _explodes(model: ModelProto) -> bool:
     """Whether values that inference computes could become very long: Concat(x, x) of Concat(x, x) of ..."""
-    length = {t.name: min(math.prod(t.dims), _LONGEST) for t in graph.initializer}
-    for node in graph.node:
-        if not node.output:
-            continue
-        sizes = [length.get(name, 0) for name in node.input]
-        known = 0
-        if node.op_type == "Concat":
-            known = sum(sizes)
-        elif node.op_type in _NO_GROWTH:
-            known = max(sizes, default=0)
-        elif node.op_type == "Shape":
-            known = 8
-        elif is_constant(node):
-            known = max((min(math.prod(a.t.dims), _LONGEST) for a in node.attribute), default=1)
-        if known > _LONGEST:
+    if not any(node.op_type == "Concat" for node in model.graph.node):
+        return False
+    plain = shape_inference.infer_shapes(model)
+    values = (plain.graph.input, plain.graph.output, plain.graph.value_info)
+    sizes = {v.name: _sizes(v) for part in values for v in part}
+    sizes |= {t.name: tuple(t.dims) for t in plain.graph.initializer}
+    length: dict[str, int] = {}  # of vectors; whatever has more axes is not computed
+    for node in plain.graph.node:
+        known = [length.get(name, _length(sizes.get(name))) for name in node.input]
+        bound = sum(known) if node.op_type == "Concat" else max(known, default=0)
+        if node.op_type == "Concat" and bound > _LONGEST:
             return True
-        length[node.output[0]] = known
+        for name in node.output:
+            found = sizes.get(name)
+            length[name] = bound if found is None else _length(found)
     return False
+
+
+def _sizes(value: ValueInfoProto) -> tuple[int, ...] | None:
+    shape = value.type.tensor_type.shape
+    known = value.type.tensor_type.HasField("shape")
+    return tuple(d.dim_value if d.HasField("dim_value") else -1 for d in shape.dim) if known else None
+
+
+def _length(sizes: tuple[int, ...] | None) -> int:
+    """Elements of a vector or scalar, 1 where it is not known."""
+    if sizes is not None and len(sizes) > 1:
+        return 0
+    return max(sizes[0], 1) if sizes else 1
 
 
 def _sort(model: ModelProto) -> None:

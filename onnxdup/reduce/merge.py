@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from onnxdup.channels import ChannelGroup, Role, Trace, trace
 from onnxdup.channels.relation import EXACT_ULP
 from onnxdup.errors import UsageError
-from onnxdup.graph import Document
+from onnxdup.graph import Document, blamed
 from onnxdup.merging import (
     Left,
     Merge,
@@ -97,13 +97,13 @@ def merge(
     chosen = method_named(method or ("exact" if tau == 1 else "cluster"))
     say = progress or (lambda _: None)
     start = document.with_constant_inputs() if constant_inputs else document
-    job = _Job(start, include, exclude, input_shapes, shapes, say)
-    if chosen.exact_first:
-        job.run(lambda g, t, most: job.exact(g, t, ulps, most), "exact pass", MAX_ROUNDS)
-    if chosen.name != "exact":
-        job.run(
-            lambda g, t, _: approximate_merge(chosen, g, t, tau, keep), f"{chosen.name} at tau {tau:g}", 1
-        )
+    with blamed(document):
+        job = _Job(start, include, exclude, input_shapes, shapes, say)
+        if chosen.exact_first:
+            job.run(lambda g, t, most: job.exact(g, t, ulps, most), "exact pass", MAX_ROUNDS)
+        if chosen.name != "exact":
+            what = f"{chosen.name} at tau {tau:g}"
+            job.run(lambda g, t, _: approximate_merge(chosen, g, t, tau, keep), what, 1)
     plan = MergePlan(document.sha256(), chosen.name, tau, tuple(job.rounds), start is not document)
     return job.reduction(document, plan)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from onnxdup.channels import ChannelGroup, Layer, Trace, constants, trace
 from onnxdup.errors import UsageError
-from onnxdup.graph import Document
+from onnxdup.graph import Document, blamed
 from onnxdup.reduce import fixed_inputs
 from onnxdup.reporting import schema
 from onnxdup.reporting.measure import Measured, at_tau, measure
@@ -45,6 +45,20 @@ def build_report(
     `include` and `exclude` are globs on node and tensor names; `constant_inputs` counts what could be merged
     if callers could override no weight. Holds one layer's filters in memory at a time.
     """
+    with blamed(document):
+        return _built(document, taus, spectra, include, exclude, input_shapes, constant_inputs, progress)
+
+
+def _built(
+    document: Document,
+    taus: Sequence[float],
+    spectra: bool,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    input_shapes: Shapes | None,
+    constant_inputs: bool,
+    progress: Advance | None,
+) -> schema.ModelReport:
     start = document.with_constant_inputs() if constant_inputs else document
     traced = trace(start, input_shapes=input_shapes)
     chosen = [x for x in traced.layers if wanted((x.node, x.tensor), include, exclude)]

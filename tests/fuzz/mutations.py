@@ -50,14 +50,14 @@ LOCATIONS = (
     "a\0b",
     "~/x",
 )
-OPERATORS = (
-    "Add Mul Sub Div Pow Max Min Where Relu Sigmoid Tanh Gelu Clip PRelu LeakyRelu Softmax Identity Cast Conv "
-    "ConvTranspose Gemm MatMul BatchNormalization LayerNormalization InstanceNormalization Concat Split Slice "
-    "Gather Reshape Transpose Squeeze Unsqueeze Flatten Expand Tile Pad Shape Size ConstantOfShape MaxPool "
-    "AveragePool GlobalAveragePool ReduceMean ReduceSum Resize LSTM GRU RNN If Loop Scan Constant Einsum LRN "
-    "DepthToSpace SpaceToDepth QuantizeLinear DequantizeLinear QLinearConv MatMulInteger TopK Range OneHot "
-    "GroupNormalization Attention RMSNormalization Dropout ArgMax Unknown"
-).split()  # noqa: SIM905
+OPERATORS = """
+Add Mul Sub Div Pow Max Min Where Relu Sigmoid Tanh Gelu Clip PRelu LeakyRelu Softmax Identity Cast
+Conv ConvTranspose Gemm MatMul BatchNormalization LayerNormalization InstanceNormalization Concat
+Split Slice Gather Reshape Transpose Squeeze Unsqueeze Flatten Expand Tile Pad Shape Size
+ConstantOfShape MaxPool AveragePool GlobalAveragePool ReduceMean ReduceSum Resize LSTM GRU RNN If
+Loop Scan Constant Einsum LRN DepthToSpace SpaceToDepth QuantizeLinear DequantizeLinear QLinearConv
+MatMulInteger TopK Range OneHot GroupNormalization Attention RMSNormalization Dropout ArgMax Unknown
+""".split()  # noqa: SIM905
 
 
 def mutant(number: int, corpus: Sequence[Seed]) -> Mutant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_the_watch_sees_what_goes_astray(tmp_path: Path) -> None:
 def doubled(times: int) -> object:
     """x + c, where c is a weight appended to itself so many times."""
     names = ["c", *(f"c{k}" for k in range(times))]
-    nodes = [helper.make_node("Concat", [a, a], [b], axis=0) for a, b in zip(names, names[1:], strict=False)]
+    nodes = [helper.make_node("Concat", [a, a], [b], axis=0) for a, b in pairwise(names)]
     nodes.append(helper.make_node("Gemm", ["x", "w", names[-1]], ["y"]))
     values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 4]) for n in ("x", "y")]
     weights = [np.ones((4, 4), np.float32), np.ones(4, np.float32)]
