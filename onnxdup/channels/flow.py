@@ -124,11 +124,13 @@ def in_order(group: ChannelGroup) -> list[Source | Step]:
 
 
 def _with_recurrences(group: ChannelGroup) -> list[Source | Recurrence | Step]:
-    """Each recurrent layer before the steps that hand on its units."""
-    items: list[Source | Recurrence | Step] = [*group.recurrences, *in_order(group)]
-    if not group.recurrences:
-        return items
-    return sorted(items, key=lambda item: item.node.index)
+    """Each recurrent layer just before the first step that hands on its units."""
+    waiting = {r.output: r for r in group.recurrences}
+    items: list[Source | Recurrence | Step] = [*group.sources]
+    for step in group.steps:
+        items += [waiting.pop(x) for x in step.inputs if x in waiting]
+        items.append(step)
+    return [*items, *waiting.values()]
 
 
 def constants(reader: Reader) -> list[Array]:

@@ -168,6 +168,18 @@ def test_encoder_and_decoder_lump_what_both_allow() -> None:
     check(name, "LSTM_1", second, 1)
 
 
+def test_nodes_in_another_order_than_they_run() -> None:
+    name = "lstm_encoder_decoder"
+    planted = plant(ARCHITECTURES[name].model(), "LSTM_0", {0: PAIRS})
+    planted = plant(planted, "LSTM_1", {0: PAIRS})
+    sound = merge(load(planted))
+    nodes = list(planted.graph.node)[::-1]
+    del planted.graph.node[:]
+    planted.graph.node.extend(nodes)
+    turned = merge(load(planted))
+    assert [len(m.keep) for m in turned.plan.merges] == [len(m.keep) for m in sound.plan.merges] == [7]
+
+
 def test_shared_weights_lump_once() -> None:
     name = "lstm_twice_with_the_same_weights"
     small = check(name, "LSTM_1", plant(ARCHITECTURES[name].model(), "LSTM_1", {0: OPPOSITE}), 3)
