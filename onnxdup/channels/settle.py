@@ -56,7 +56,7 @@ def _single(partition: Partition, group: ChannelGroup) -> ChannelGroup:
 
 def _reached(group: ChannelGroup) -> ChannelGroup:
     """Every step and reader must follow a layer that makes the channels; damaged files have others."""
-    made = {s.output for s in (*group.sources, *group.recurrences)}
+    made = {s.output for s in group.sources} | {r.output for r in group.recurrences}
     for step in group.steps:
         if not made & set(step.inputs):
             return _lost(group, step.node.name)
