@@ -102,7 +102,7 @@ def same_over_copies(values: Array, tolerance: Array) -> tuple[Array, Mask]:
 
 @dataclass(frozen=True)
 class Fit:
-    """Least-squares scale of row j on row i for m pairs: scale, largest residual, proven or not, each (m,)."""
+    """Least-squares scale of row j on row i for m pairs: scale, largest residual, proven or not: (m,)."""
 
     a: Array
     residual: Array
