@@ -19,8 +19,19 @@ def ulp(magnitude: npt.ArrayLike, dtype: np.dtype[np.generic]) -> Array:
     """Distance between neighbouring floats of `dtype` at `magnitude` (float64 array of its shape)."""
     x = np.abs(np.asarray(magnitude, np.float64))
     bits = mantissa_bits(dtype)
-    tiny = np.finfo(np.float64).tiny
-    return np.where(x > 0, np.exp2(np.floor(np.log2(np.maximum(x, tiny))) - bits), 0.0)
+    step = np.exp2(np.floor(np.log2(np.maximum(x, _tiny(dtype)))) - bits)
+    return np.where(x > 0, step, 0.0)
+
+
+def _tiny(dtype: np.dtype[np.generic]) -> float:
+    """The smallest normal number: below it the floats are evenly spaced."""
+    if dtype.kind == "f":
+        return float(np.finfo(dtype).tiny)  # type: ignore[type-var]
+    if dtype.kind in "iub":
+        return float(np.finfo(np.float64).tiny)
+    import ml_dtypes
+
+    return float(ml_dtypes.finfo(dtype).smallest_normal)  # type: ignore[no-untyped-call]
 
 
 def mantissa_bits(dtype: np.dtype[np.generic]) -> int:

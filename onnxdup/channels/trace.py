@@ -186,7 +186,7 @@ def _visit(t: Tracer, node: Node) -> None:
     if t.constants.get(node.outputs[0]) is not None if node.outputs else False:
         return None
     if t.document.opset() < OLDEST:
-        return _stop(t, node, f"operators of opset {t.document.opset()} broadcast in another way")
+        return _stop(t, node, "an operator set before 7, or none named: its operators broadcast differently")
     mark = (len(t.steps), len(t.sinks), len(t.frozen))
     try:
         operator.rule(t, node)
