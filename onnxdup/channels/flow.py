@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,17 @@ from onnxdup.channels.transfer import Affine, Parameter, PerChannel, Same, Sum
 class Reader:
     """Parameters of a group's channels, in the order of the channels, read once."""
 
-    def __init__(self, group: ChannelGroup, partition: Partition) -> None:
-        """Nothing is read before it is asked for."""
-        self.group, self.partition = group, partition
+    def __init__(self, group: ChannelGroup, partition: Partition, only: Index | None = None) -> None:
+        """Nothing is read before it is asked for. `only`: some of the channels, by position in the group."""
+        self.group = group if only is None else replace(group, channels=group.channels[only])
+        self.partition, self._only = partition, only
         self._cache: dict[int, tuple[PerChannel, Array]] = {}
+
+    def restricted(self, channels: Index) -> Reader:
+        """A reader of some of these channels, by position in the group."""
+        if self._only is not None:
+            raise ValueError("this reader is restricted already")
+        return Reader(self.group, self.partition, channels)
 
     def of(self, parameter: Parameter) -> Array:
         """(channels, m) in float64; a scalar is (channels, 1)."""
@@ -38,6 +45,8 @@ class Reader:
         if index is None:
             raise ValueError(f"{self.group.name}: unequal numbers of entries")
         values = parameter.values()
+        if self._only is not None:
+            return values[index[self._only]].reshape(self.group.size, -1)
         if index.shape[1] == 1 and len(values) == len(index) and (index[:, 0] == np.arange(len(index))).all():
             return values
         return values[index].reshape(self.group.size, -1)

@@ -23,6 +23,8 @@ from onnxdup.merging.plan import Array, Index
 from onnxdup.similarity import Metric
 
 TINY = 1e-30
+CHUNK = 1024
+"""Channels whose effective rows are held together where all of them are only summed up."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Problem:
     group: ChannelGroup
     reader: Reader
     trace: Trace | None = None
+    known_scales: tuple[float, ...] | None = None
     cache: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -62,7 +65,24 @@ class Problem:
         rows = [b.signature(self.reader) for b in self.blocks]
         if len(rows) == 1:
             return rows
-        return [r / max(float(np.sqrt((r**2).sum(1).mean())), TINY) for r in rows]
+        scales = self.known_scales or [float(np.sqrt((r**2).sum(1).mean())) for r in rows]
+        return [r / max(scale, TINY) for r, scale in zip(rows, scales, strict=True)]
+
+    def restricted(self, channels: Index) -> Problem:
+        """The problem of some channels, in which blocks weigh as much as among all.
+
+        Its `known_scales` hold a NaN where any channel of the group has a row that is not finite.
+        """
+        total = np.zeros(len(self.blocks))
+        for start in range(0, self.group.size, CHUNK):
+            some = np.arange(start, min(start + CHUNK, self.group.size))
+            part = effective(self.reader.restricted(some))
+            reader = self.reader.restricted(some)
+            total += [float((b.signature(reader) ** 2).sum()) for b in part.blocks]
+        scales = np.sqrt(total / max(self.group.size, 1))
+        scales[~np.isfinite(scales)] = np.nan
+        reader = self.reader.restricted(channels)
+        return Problem(reader.group, reader, self.trace, tuple(scales.tolist()))
 
     @cached_property
     def rows(self) -> Array:

@@ -119,12 +119,15 @@ def _per_channel(reader: Reader, source: Source, values: Floats) -> Floats:
 
 def _near(problem: Problem, kept: npt.NDArray[np.int64], taus: Sequence[float]) -> list[int]:
     """Channels beyond the first of each complete-linkage cluster of effective rows."""
-    if len(kept) < 2 or not all(np.isfinite(rows).all() for rows in problem.parts):
+    if len(kept) < 2:
         return [0] * len(taus)
-    if len(problem.parts) > 1:
-        parts = [rows[kept] for rows in problem.parts]
+    problem = problem.restricted(kept)
+    parts = problem.parts
+    if np.isnan(problem.known_scales or ()).any() or not all(np.isfinite(rows).all() for rows in parts):
+        return [0] * len(taus)
+    if len(parts) > 1:
         return [len(kept) - int(cells(parts, tau, problem.metric).max()) - 1 for tau in taus]
-    units = Units(problem.rows[kept])
+    units = Units(problem.rows)
     labels = similarity_components(units, list(taus), metric=problem.metric)
     return [
         units.count - count_clusters(units, found, min(tau, ONE), metric=problem.metric)

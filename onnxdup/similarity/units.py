@@ -25,7 +25,7 @@ ONE = 1 - 1e-6
 
 _ROUND32 = float(np.finfo(np.float32).eps) / 2
 _ROUND64 = float(np.finfo(np.float64).eps) / 2
-_CACHE_BYTES = 128 << 20
+_CACHE_BYTES = 512 << 20
 _CHUNK_BYTES = 16 << 20
 
 
