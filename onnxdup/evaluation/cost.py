@@ -89,7 +89,8 @@ def _layer(document: Document, node: Node, shapes: Shapes) -> LayerCost:
     except (_Unknown, LookupError, TypeError, ValueError):  # the latter: shapes that no such operator takes
         macs = None
     parameters = sum(math.prod(w.shape) for w in held if _is_parameter(w.dtype))
-    return LayerCost(node.name, node.op_type, parameters, macs, shapes.get(node.outputs[0]))
+    shape = shapes.get(node.outputs[0]) if node.outputs else None
+    return LayerCost(node.name, node.op_type, parameters, macs, shape)
 
 
 def _is_parameter(dtype: np.dtype[np.generic]) -> bool:

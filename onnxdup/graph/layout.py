@@ -6,6 +6,7 @@ Content in external files is aligned to 64 bytes, from 1 MiB on to 4 KiB, so tha
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -55,7 +56,7 @@ def plan(document: Document, target: Path, external: External, *, in_place: bool
     """The files that make up `document` at `target`."""
     if is_unchanged(document, external):
         return _unchanged(document, target)
-    return _arranged(document, target.name, external, in_place)
+    return _arranged(document, target, external, in_place)
 
 
 def inline_parts(document: Document) -> Parts:
@@ -76,7 +77,7 @@ def _unchanged(document: Document, target: Path) -> Layout:
     paths, buffers = document._files.paths, document._files.buffers
     if not any(_is_hidden(k) or _is_taken(target.parent / k, path) for k, path in paths.items()):
         return Layout([_whole(document._source.data)], {k: [_whole(b)] for k, b in buffers.items()})
-    names = _locations(target.name, list(paths))
+    names = _free(target.parent, _locations(target.name, list(paths)))
     model = _skeleton(document)
     for tensor in external_tensors(model):
         for entry in tensor.external_data:
@@ -117,7 +118,7 @@ def _whole(data: bytes | mmap.mmap) -> bytes | Payload:
 # -- a document that was edited, or gets another layout
 
 
-def _arranged(document: Document, name: str, external: External, in_place: bool) -> Layout:
+def _arranged(document: Document, target: Path, external: External, in_place: bool) -> Layout:
     model = _skeleton(document)
     slots = _slots(document, model, unpack=external == "always")
     outside = _outside(slots, external)
@@ -125,15 +126,19 @@ def _arranged(document: Document, name: str, external: External, in_place: bool)
     layout = Layout([])
     moved = [s for s in slots if id(s) in outside]
     old = list(dict.fromkeys(s.location for s in moved if s.location is not None))
-    names = {k: k for k in old} if in_place else _locations(name, old)
-    default = names[old[0]] if len(old) == 1 else f"{name}.data"
+    wishes = {k: k for k in old} if in_place else _locations(target.name, old)
+    new = "" if len(old) == 1 else f"{target.name}.data"  # '' is no location
+    names = _free(target.parent, {**wishes, **({"": new} if new else {})})
+    default = names[""] if new else names[old[0]]
     _place(moved, names, default, layout.data)
     layout.model = parts(model, inline)
     if size(layout.model) <= PROTOBUF_LIMIT:
         return layout
     if external == "auto":
-        return _arranged(document, name, "always", in_place)
-    raise UsageError("is larger than 2 GiB, the limit of protobuf", file=name, remedy="use external data")
+        return _arranged(document, target, "always", in_place)
+    raise UsageError(
+        "is larger than 2 GiB, the limit of protobuf", file=target.name, remedy="use external data"
+    )
 
 
 def _skeleton(document: Document) -> ModelProto:
@@ -227,6 +232,22 @@ def _mark(tensor: TensorProto, location: str, offset: int, length: int) -> None:
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", offset), ("length", length)):
         tensor.external_data.add(key=key, value=str(value))
+
+
+def _free(folder: Path, wishes: Mapping[str, str]) -> dict[str, str]:
+    """The same names, with a number where there is such a file.
+
+    A data file is never replaced: the model that uses it may be the one that must stay when the writer is
+    killed.
+    """
+    found: dict[str, str] = {}
+    for key, wish in wishes.items():
+        path, name, number = PurePosixPath(wish), wish, 0
+        while os.path.lexists(folder / name) or name in found.values():
+            number += 1
+            name = str(path.with_name(f"{path.stem}.{number}{path.suffix}"))
+        found[key] = name
+    return found
 
 
 def _locations(name: str, old: list[str]) -> dict[str, str]:

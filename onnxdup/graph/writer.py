@@ -1,8 +1,9 @@
 """Storing a document: all or nothing.
 
 The files are written into a temporary directory beside the target, flushed to disk, verified there by the
-caller's function, and only then renamed into place, data before model; when a rename fails, those before it
-are undone. So a reader sees the old model or the new one, and a failure leaves nothing behind.
+caller's function, and only then renamed into place, data before model. Data files get names that are free, so
+that renaming the model is the one moment at which the old model becomes the new one: a reader sees either,
+also when the writer is killed, and a failure leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from onnxdup.errors import InputError, UsageError
@@ -37,7 +38,7 @@ def write(
 
     A document that was not edited is copied byte for byte. The layout of the source is kept ('auto'), or
     weights from 1 KiB go to external data ('always') or into the model ('never'); one data file is called
-    OUT.data.
+    OUT.data, or OUT.1.data where there is such a file.
     `verify` gets the path of the complete temporary model; what it raises leaves no output.
     UsageError when the target is the source and `in_place` is false, or cannot be written.
     """
@@ -49,10 +50,8 @@ def write(
         return (target, *document._files.paths.values())
     _refuse_changed(document)
     layout = plan(document, target, external, in_place=in_place and _is_source(document, target))
-    if not in_place:
-        _refuse_data(document, target, layout)
     try:
-        _write(layout, target, verify)
+        _write(layout, target, verify, _orphans(document, target, layout))
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror or error}", file=target) from error
     return (target, *(target.parent / location for location in layout.data))
@@ -93,19 +92,19 @@ def _stored(document: Document) -> Parts:
     return [Stored(b, 0, len(b)) for b in everything if len(b)]
 
 
-def _write(layout: Layout, target: Path, verify: Callable[[Path], None] | None) -> None:
+def _write(
+    layout: Layout, target: Path, verify: Callable[[Path], None] | None, orphans: Iterable[str]
+) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
-        fresh = temporary / "new" / target.name
-        fresh.parent.mkdir()
+        fresh = temporary / target.name
         _write_files(layout, fresh, sync=True)
         if verify:
             verify(fresh)
-        orphan = _own_data(target) - set(layout.data)
-        _commit([*layout.data, target.name], fresh.parent, target.parent, temporary / "old")
-        for name in orphan:
-            (target.parent / name).unlink(missing_ok=True)
+        _commit([*layout.data, target.name], temporary, target.parent)
         _sync_directory(target.parent)
+        for name in orphans:
+            (target.parent / name).unlink(missing_ok=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -122,36 +121,21 @@ def _write_files(layout: Layout, target: Path, *, sync: bool) -> None:
                 os.fsync(file.fileno())
 
 
-def _commit(names: list[str], source: Path, destination: Path, backups: Path) -> None:
-    """Rename all files into place, or none."""
-    undo: list[tuple[Path, Path | None]] = []
+def _commit(names: list[str], source: Path, destination: Path) -> None:
+    """Rename all files into place, or none. The last one, the model, makes the others count."""
+    made: list[Path] = []
     try:
         for name in names:
-            target, backup = destination / name, backups / name
+            target = destination / name
             target.parent.mkdir(parents=True, exist_ok=True)
             existed = os.path.lexists(target)
-            if existed and name != names[-1]:
-                backup.parent.mkdir(parents=True, exist_ok=True)
-                _set_aside(target, backup)
-                undo.append((target, backup))
             (source / name).replace(target)
             if not existed:
-                undo.append((target, None))
+                made.append(target)
     except BaseException:
-        for target, saved in reversed(undo):
-            if saved is None:
-                target.unlink(missing_ok=True)
-            else:
-                saved.replace(target)
+        for target in made:
+            target.unlink(missing_ok=True)
         raise
-
-
-def _set_aside(target: Path, backup: Path) -> None:
-    """Keep the old file under a second name; where there are no hard links, under the second name only."""
-    try:
-        os.link(target, backup, follow_symlinks=False)
-    except (OSError, NotImplementedError):
-        target.replace(backup)
 
 
 def _sync_directory(directory: Path) -> None:
@@ -164,15 +148,19 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _own_data(target: Path) -> set[str]:
-    """The data file named after the target, if the model that is about to be replaced uses it."""
-    name = f"{target.name}.data"
-    if not (target.is_file() and (target.parent / name).is_file()):
-        return set()
+def _orphans(document: Document, target: Path, layout: Layout) -> set[str]:
+    """Data files that nobody uses once the model at `target` is replaced: those called after it, and in place
+    those of the document.
+    """
+    if _is_source(document, target):
+        return document._files.paths.keys() - layout.data.keys()
     try:
-        return {name} & load(target)._files.paths.keys()
+        old = load(target)._files.paths if target.is_file() else {}
     except InputError:
         return set()
+    mine = {name for name in old if name.startswith(f"{target.name}.")}
+    read = [*document._files.paths.values()]
+    return {n for n in mine - layout.data.keys() if not any(_same(target.parent / n, p) for p in read)}
 
 
 def _refuse(document: Document, target: Path, in_place: bool) -> None:
@@ -190,13 +178,6 @@ def _refuse(document: Document, target: Path, in_place: bool) -> None:
             file=target,
             remedy="choose another output, or say --in-place to replace it",
         )
-
-
-def _refuse_data(document: Document, target: Path, layout: Layout) -> None:
-    for location in layout.data:
-        for path in document._files.paths.values():
-            if _same(target.parent / location, path):
-                raise UsageError("is external data of the input", file=path, remedy="choose another output")
 
 
 def _is_source(document: Document, target: Path) -> bool:

@@ -298,7 +298,7 @@ def test_external_data_in_subgraphs(tmp_path: Path) -> None:
         assert (run(onnx.load(written[0]), {"c": np.array(True)})[0] == values).all()
 
 
-def test_in_place_keeps_the_names(tmp_path: Path) -> None:
+def test_in_place_keeps_the_layout(tmp_path: Path) -> None:
     source = saved(tmp_path)
     document = load(source)
     small = narrowed(document, list(range(40)))
@@ -307,8 +307,8 @@ def test_in_place_keeps_the_names(tmp_path: Path) -> None:
     for in_place in (False, True):
         with pytest.raises(UsageError, match="is external data of the input"):
             write(small, tmp_path / "model.bin", in_place=in_place)
-    assert write(small, source, in_place=True) == (source, tmp_path / "model.bin")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.bin", "model.onnx"]
+    assert write(small, source, in_place=True) == (source, tmp_path / "model.1.bin")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.1.bin", "model.onnx"]
     assert load(source).weights.info("W1").shape == (40, 8)
     assert (document.weights.array("W1") == mlp().weights.array("W1")).all()  # still mapped
 
@@ -322,16 +322,17 @@ def test_in_place_conversion(tmp_path: Path) -> None:
 
 def test_the_data_of_the_input_is_not_overwritten(tmp_path: Path) -> None:
     source = saved(tmp_path, location="o.onnx.data")
-    with pytest.raises(UsageError, match="is external data of the input"):
-        write(narrowed(load(source), list(range(60))), tmp_path / "o.onnx")
+    written = write(narrowed(load(source), list(range(60))), tmp_path / "o.onnx")
+    assert [p.name for p in written] == ["o.onnx", "o.onnx.1.data"]
     assert load(source).weights.info("W1").shape == (64, 8)
+    assert (load(source).weights.array("W1") == mlp().weights.array("W1")).all()
 
 
 def test_own_data_file_goes_when_no_longer_used(tmp_path: Path) -> None:
     target = tmp_path / "m.onnx"
-    write(mlp(), target, external="always")
-    write(mlp(), target, external="always")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
+    for name in ("m.onnx.data", "m.onnx.1.data", "m.onnx.data"):
+        write(mlp(), target, external="always")
+        assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["m.onnx", name])
     write(mlp(), target)
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
 

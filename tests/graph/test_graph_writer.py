@@ -89,17 +89,6 @@ def test_a_full_disk(at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert snapshot(tmp_path) == {}
 
 
-def test_without_hard_links_the_old_data_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "m.onnx"
-    write(mlp(), target, external="always")
-    before = snapshot(tmp_path)
-    monkeypatch.setattr(os, "link", failing(os.link, 1))
-    monkeypatch.setattr(os, "replace", failing(os.replace, 3))  # aside, data, model
-    with pytest.raises(UsageError):
-        write(narrowed(mlp(), list(range(50))), target, external="always")
-    assert snapshot(tmp_path) == before
-
-
 def test_verification_sees_a_complete_model_and_can_refuse(tmp_path: Path) -> None:
     seen = []
 
