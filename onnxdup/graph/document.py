@@ -7,7 +7,7 @@ and comes back as it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,7 +41,7 @@ class Node:
     index: int
     op_type: str
     domain: str  # '' is ai.onnx
-    name: str  # the given name, or f'{op_type}_{index}'
+    name: str  # unique: the given name or f'{op_type}_{index}', with the index where others have it
     inputs: tuple[str, ...]  # '' is an omitted optional input
     outputs: tuple[str, ...]
     attrs: Mapping[str, Any]
@@ -112,7 +112,9 @@ class Document:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """Operators of the main graph, in file order."""
-        return tuple(self._node(i, n) for i, n in enumerate(self._model.graph.node))
+        protos = self._model.graph.node
+        named = zip(protos, _names(protos), strict=True)
+        return tuple(self._node(index, node, name) for index, (node, name) in enumerate(named))
 
     @cached_property
     def inputs(self) -> tuple[Value, ...]:
@@ -240,12 +242,12 @@ class Document:
 
         return infer(self, None)
 
-    def _node(self, index: int, node: NodeProto) -> Node:
+    def _node(self, index: int, node: NodeProto, name: str) -> Node:
         return Node(
             index=index,
             op_type=node.op_type,
             domain=plain_domain(node.domain),
-            name=node.name or f"{node.op_type}_{index}",
+            name=name,
             inputs=tuple(node.input),
             outputs=tuple(node.output),
             attrs=Attributes(node, self),
@@ -256,3 +258,15 @@ class Document:
         if is_external(tensor):
             return decode(self._files.payload(tensor).read(), tensor.data_type, tuple(tensor.dims))
         return stored_array(tensor)
+
+
+def _names(nodes: Iterable[NodeProto]) -> Iterator[str]:
+    """One name per node. Files need not name their nodes, and some name several alike."""
+    given = {node.name for node in nodes}
+    taken: set[str] = set()
+    for index, node in enumerate(nodes):
+        name = node.name or f"{node.op_type}_{index}"
+        while name in taken or (not node.name and name in given):
+            name += f"_{index}"
+        taken.add(name)
+        yield name
