@@ -102,7 +102,7 @@ def plant(
     What adds (weights of producers, biases, means, beta) is scaled, what multiplies (gamma, variance, slopes,
     depthwise kernels, factors) is copied. Consumers keep their random columns.
     """
-    rows = {b.tensor: (scale, 0.0) for b in group.bindings if not _is_consumer(b) and _adds(model, b)}
+    rows = {b.tensor: (scale, 0.0) for b in group.bindings if not is_consumer(b) and adds(model, b)}
     return plant_rows(model, group, source, target, rows)
 
 
@@ -121,7 +121,7 @@ def plant_rows(
         stored = read(planted, name).copy()
         tensor = by_channel(stored, binding)
         i, j = binding.index[source], binding.index[target]
-        if not _is_consumer(binding):
+        if not is_consumer(binding):
             factor, offset = rows.get(binding.tensor, (1.0, 0.0))
             tensor[j] = (tensor[i].astype(np.float64) * factor + offset).astype(tensor.dtype)
         elif columns and binding.tensor in columns:
@@ -173,11 +173,13 @@ def is_stored(model: onnx.ModelProto, name: str) -> bool:
     return _stored(model, name) is not None
 
 
-def _is_consumer(binding: BindingLike) -> bool:
+def is_consumer(binding: BindingLike) -> bool:
+    """Does it read the channels?"""
     return binding.role.name == "CONSUMER"
 
 
-def _adds(model: onnx.ModelProto, binding: BindingLike) -> bool:
+def adds(model: onnx.ModelProto, binding: BindingLike) -> bool:
+    """Is it scaled with the channel (weights, biases, means), rather than a factor on the way?"""
     node, slot = place(model, binding)
     if node.op_type in {"Conv", "ConvTranspose"} and slot == 1 and binding.role.name == "CARRIER":
         return False

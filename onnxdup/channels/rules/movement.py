@@ -291,6 +291,8 @@ def gather_activation(t: Tracer, n: Node) -> None:
     indices = t.constants.array(n.inputs[1])
     if indices is None:
         raise Decline("Gather of channels with computed indices")
+    if indices.ndim > 1 and indices.size > max(indices.shape):
+        raise Decline("Gather of channels with a table of indices")
     flat = np.ravel(indices).astype(np.int64) % ids.shape[axis]
     _uniform(ids, axis, flat)
     taken = np.take(ids, indices.astype(np.int64), axis=axis)

@@ -66,14 +66,14 @@ class Affine:
         """⟨a s_j/s_i, s_j kappa + t_j − a(s_j/s_i) t_i⟩, the same for every copy of a composite channel."""
         r, s, t = only(h), g.of(self.scale), g.of(self.shift)
         si, sj, ti, tj = s[g.i], s[g.j], t[g.i], t[g.j]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):  # a channel that is multiplied by zero has no relation
             a = r.a[:, None] * sj / si
-        kappa = sj * r.kappa[:, None] + tj - a * ti
-        terms = np.abs(t) if self.mean is None else np.abs(t) + np.abs(g.of(self.mean))
-        noise = np.abs(sj) * r.noise[:, None] + r.rtol * np.maximum(terms[g.j], np.abs(a) * terms[g.i])
-        a, kappa, noise = np.broadcast_arrays(a, kappa, noise)
-        scale, agree = uniform(a, r.rtol * np.abs(a).max(1, keepdims=True))
-        shift, level = uniform(kappa, noise.max(1, keepdims=True))
+            kappa = sj * r.kappa[:, None] + tj - a * ti
+            terms = np.abs(t) if self.mean is None else np.abs(t) + np.abs(g.of(self.mean))
+            noise = np.abs(sj) * r.noise[:, None] + r.rtol * np.maximum(terms[g.j], np.abs(a) * terms[g.i])
+            a, kappa, noise = np.broadcast_arrays(a, kappa, noise)
+            scale, agree = uniform(a, r.rtol * np.abs(a).max(1, keepdims=True))
+            shift, level = uniform(kappa, noise.max(1, keepdims=True))
         return Relation(scale, shift, noise.max(1), r.ok & agree & level & np.isfinite(scale), r.rtol)
 
     def constant(self, v: Constants, g: Pairs) -> Array:
