@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ LARGEST_AXIS = 1 << 24
 LARGEST_FEED = 1 << 28
 """Bytes of made-up inputs; a model that needs more is not run to see its shapes."""
 BATCH = 2
-LENGTHS = (64, 16, 224, 1)
+LENGTHS = (64, 16, 224, 320, 1, 256, 128, 32, 640, 416)
 SHAPE_ONLY = frozenset({"Shape", "Size"})
 OLDEST = 7
 """Before opset 7 arithmetic broadcast along an attribute, and Dropout and BatchNormalization could train."""
@@ -99,7 +100,7 @@ def trace(
     chosen = {v.name: shapes[v.name] for v in document.inputs if v.name in shapes} if shapes else {}
     concrete = {**known_shapes(document, {**(input_shapes or {}), **chosen}), **(shapes or {})}
     t = _walk(document, concrete)
-    unknown = any("is not known" in why for _, why in t.declined)
+    unknown = any("is not known" in why or "cannot reshape" in why for _, why in t.declined)
     if shapes is None and unknown and (observed := observe(document, input_shapes)):
         t = _walk(document, observed)
     for value in document.outputs:
@@ -115,6 +116,7 @@ def trace(
 def _walk(document: Document, shapes: Mapping[str, Shape]) -> Tracer:
     t = Tracer(document, shapes, Constants(document, shapes), document.shapes())
     for node in in_order(document):
+        t.at = node
         with _tolerated(t, node):
             sizes.follow(t, node)
         _visit(t, node)
@@ -137,19 +139,22 @@ def observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dic
     """Shapes seen by running the model once on zeros, for graphs that inference cannot follow; {} where it
     will not run.
     """
-    for batch, length in product((BATCH, 1), LENGTHS):
+    candidates: list[dict[str, np.ndarray[Any, Any]]] = []
+    for length, batch in product(LENGTHS, (BATCH, 1)):
         chosen = {**concrete_inputs(document.inputs, length, batch), **(input_shapes or {})}
         if any(v.dtype is None or v.name not in chosen for v in document.inputs):
             return {}
         needed = sum(math.prod(chosen[v.name]) * v.dtype.itemsize for v in document.inputs if v.dtype)
-        if needed > LARGEST_FEED:
-            continue
-        feeds = {v.name: np.zeros(chosen[v.name], v.dtype) for v in document.inputs}
-        try:
-            return observed_shapes(document, feeds)
-        except OnnxdupError:
-            continue
-    return {}
+        if needed <= LARGEST_FEED and not any(_shapes_of(c) == chosen for c in candidates):
+            candidates.append({v.name: np.zeros(chosen[v.name], v.dtype) for v in document.inputs})
+    try:
+        return observed_shapes(document, *candidates) if candidates else {}
+    except OnnxdupError:
+        return {}
+
+
+def _shapes_of(feeds: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Shape]:
+    return {name: array.shape for name, array in feeds.items()}
 
 
 def in_order(document: Document) -> list[Node]:

@@ -145,6 +145,7 @@ class Tracer:
     peers: list[list[Ids]] = field(default_factory=list)
     sizes: dict[str, list[Ids]] = field(default_factory=dict)
     declined: list[tuple[Node, str]] = field(default_factory=list)
+    at: Node | None = None
 
     def ids(self, name: str) -> Ids:
         """Ids of an activation; no channels where nothing is known."""
@@ -183,6 +184,8 @@ class Tracer:
     def tie(self, ids: Ids, axis: int) -> Ids:
         """Channels that differ only along `axis` become one; returns the ids with that axis compact."""
         first = ids.take([0], axis)
+        if ((ids > 0) != (first > 0)).any():
+            self.freeze(ids, "its channels are mixed with values of another origin", None)
         self.unite(np.broadcast_to(first, ids.shape), ids)
         return first
 
@@ -205,6 +208,7 @@ class Tracer:
     def freeze(self, ids: Ids, reason: str, node: Node | None) -> None:
         """These channels must stay."""
         found = np.unique(ids)
+        node = node or self.at
         if found.any():
             self.frozen.append((found[found > 0], Freeze(reason, node.name if node else "")))
 

@@ -14,6 +14,7 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, checker, s
 
 from onnxdup.errors import UsageError
 from onnxdup.graph.external import external_tensors
+from onnxdup.graph.legacy import declare_legacy
 from onnxdup.graph.order import copied, is_sorted, stable_sort
 from onnxdup.graph.payloads import Payload
 from onnxdup.graph.protos import Value, declare_shape, read_value
@@ -144,7 +145,10 @@ def without_declared_shapes(model: ModelProto) -> ModelProto:
 def _infer(model: ModelProto) -> ModelProto | None:
     try:
         _sort(model)
-        return shape_inference.infer_shapes(model, data_prop=not _explodes(model))
+        found = shape_inference.infer_shapes(model, data_prop=not _explodes(model))
+        while declare_legacy(found.graph):
+            found = shape_inference.infer_shapes(found, data_prop=not _explodes(model))
+        return found
     except _FAILURES:  # an invalid or unknown construct: the caller falls back to less
         return None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +29,11 @@ _MAKE_NO_TENSOR = frozenset(
 _PASS_ANYTHING = frozenset({"Identity", "If", "Loop", "Scan", "OptionalGetElement"})
 
 
-def observed_shapes(document: Document, feeds: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+def observed_shapes(
+    document: Document, feeds: Mapping[str, np.ndarray], *others: Mapping[str, np.ndarray]
+) -> dict[str, tuple[int, ...]]:
     """Run the model once on the CPU and return the shape of every tensor of the main graph: inputs, weights,
-    results.
+    results. Where it does not run on `feeds`, the `others` are tried in turn.
 
     Each value's shape is asked for by a `Shape` node, so no activation is kept. Sequences, maps and optionals
     are left out. Raises `CannotVerify` where onnxruntime cannot run the model on `feeds`, or not within
@@ -37,24 +41,40 @@ def observed_shapes(document: Document, feeds: Mapping[str, np.ndarray]) -> dict
     """
     if document.nbytes > BOUNDED_BYTES // 2:
         raise CannotVerify("is too large to be run for its shapes alone", file=document.path)
-    shapes = {name: tuple(np.shape(value)) for name, value in feeds.items()}
-    shapes |= {name: document.weights.info(name).shape for name in document.weights}
+    shapes = {name: document.weights.info(name).shape for name in document.weights}
+    candidates = (feeds, *others)
     tensors = _tensor_results(document)
     try:
-        return shapes | _run(document, feeds, tensors)
+        return shapes | _run(document, candidates, tensors)
     except CannotVerify as error:
         certain = [name for name in tensors if not _may_be_no_tensor(document, name)]
         if len(certain) == len(tensors) or "Shape" not in str(error):
             raise
-    return shapes | _run(document, feeds, certain)
+    return shapes | _run(document, candidates, certain)
 
 
-def _run(document: Document, feeds: Mapping[str, np.ndarray], names: list[str]) -> dict[str, tuple[int, ...]]:
+def _run(
+    document: Document, candidates: Sequence[Mapping[str, np.ndarray]], names: list[str]
+) -> dict[str, tuple[int, ...]]:
     if not names:
-        return {}
+        return {name: tuple(np.shape(value)) for name, value in candidates[0].items()}
     with Session.open(with_shape_outputs(document, names), provider="cpu", bounded=True) as session:
-        results = session.run(feeds, seconds=SECONDS)
-    return {k.removeprefix(SHAPE_PREFIX): tuple(int(d) for d in v) for k, v in results.items()}
+        feeds, results = _first_that_runs(session, candidates)
+    given = {name: tuple(np.shape(value)) for name, value in feeds.items()}
+    return given | {k.removeprefix(SHAPE_PREFIX): tuple(int(d) for d in v) for k, v in results.items()}
+
+
+def _first_that_runs(
+    session: Session, candidates: Sequence[Mapping[str, np.ndarray]]
+) -> tuple[Mapping[str, np.ndarray], dict[str, Any]]:
+    end = monotonic() + SECONDS
+    for feeds in candidates[:-1]:
+        try:
+            return feeds, session.run(feeds, seconds=max(end - monotonic(), 1.0))
+        except CannotVerify:
+            if monotonic() > end:
+                raise
+    return candidates[-1], session.run(candidates[-1], seconds=max(end - monotonic(), 1.0))
 
 
 def _tensor_results(document: Document) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from zoo_files import FOLDER, SLOW, Entry, entries
+from zoo_files import FOLDER, Entry, entries
 from zoo_laws import Specimen, excess, removed, specimen
 
 import onnxdup
@@ -13,17 +13,17 @@ from onnxdup.graph import check, load
 from onnxdup.reduce import merge
 
 
-def cases(*, running: bool) -> list[object]:
-    """Files as parameters; those that take long are marked slow."""
-    found = [e for e in entries() if e.runs or not running]
+def cases(*kinds: bool) -> list[object]:
+    """Files that run (True) or do not (False) as parameters."""
+    found = [e for e in entries() if e.runs in kinds]
     if not found:
         return [pytest.param(None, marks=pytest.mark.skip(reason=f"no zoo in {FOLDER}: set ONNXDUP_ZOO"))]
-    slow = pytest.mark.slow
-    return [pytest.param(e, id=e.name, marks=[slow] if e.name in SLOW else []) for e in found]
+    return [pytest.param(e, id=e.name) for e in found]
 
 
-each = pytest.mark.parametrize("entry", cases(running=False))
-running = pytest.mark.parametrize("entry", cases(running=True))
+each = pytest.mark.parametrize("entry", cases(True, False))
+running = pytest.mark.parametrize("entry", cases(True))
+refused = pytest.mark.parametrize("entry", cases(False))
 
 
 @each
@@ -103,9 +103,7 @@ def test_near_duplicates_leave_a_model_that_runs(entry: Entry) -> None:
         assert comparison.finite or not before.finite
 
 
-@pytest.mark.parametrize(
-    "entry", [p for p in cases(running=False) if p.values[0] is None or not p.values[0].runs]
-)
+@refused
 def test_files_that_do_not_run_are_refused_in_one_line(entry: Entry) -> None:
     found = specimen(entry)
     with pytest.raises((CannotVerify, InputError)) as caught:

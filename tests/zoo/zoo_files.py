@@ -13,8 +13,6 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("ONNXDUP_ZOO", CHECKOUT.parent / "shared" / "zoo"))
-SLOW = frozenset({"fns_mosaic"})
-"""More than ten seconds on two cores: images of 720 by 720."""
 
 
 @dataclass(frozen=True)

@@ -218,13 +218,26 @@ def _slice_inputs(t: Tracer, n: Node) -> list[Any]:
     return arrays
 
 
+def _slice_axes(t: Tracer, n: Node, rank: int) -> set[int] | None:
+    """Axes that a Slice may cut; None where they are computed."""
+    if "starts" in n.attrs:
+        return {int(a) % rank for a in n.attrs.get("axes", range(len(n.attrs["starts"])))}
+    if len(n.inputs) > 3 and n.inputs[3]:
+        axes = t.constants.array(n.inputs[3])
+        return None if axes is None else {int(a) % rank for a in np.ravel(axes)}
+    starts = t.shapes.get(n.inputs[1])
+    return None if starts is None else set(range(starts[0]))
+
+
 @rule("Slice", kind=MOVEMENT, passes=PASSES)
 def slicing(t: Tracer, n: Node) -> None:
     """Constant bounds on the channel axis; any bounds elsewhere."""
     x = n.inputs[0]
     if not t.carries(x):
-        return
+        return None
     ids, shape = t.ids(x), t.shape(x)
+    if (axes := _slice_axes(t, n, len(shape))) is not None and not axes & set(varying(ids)):
+        return move(t, n, ids)
     cut = slices(n, shape, _slice_inputs(t, n))
     own = tuple(s if ids.shape[k] > 1 else slice(None) for k, s in enumerate(cut))
     for k, s in enumerate(own):
@@ -232,7 +245,7 @@ def slicing(t: Tracer, n: Node) -> None:
             raise Decline("Slice with a step over channels")
         if ids.shape[k] > 1 and s != slice(None):
             _uniform(ids, k, np.arange(shape[k])[s])
-    move(t, n, ids[own])
+    return move(t, n, ids[own])
 
 
 @resize("Slice")
@@ -241,7 +254,10 @@ def _(r: Resizer, n: Node) -> None:
     if not r.touched(x):
         return
     shape = r.shape(x)
-    inputs = [np.asarray(r.integers(n, k) or []) for k in range(1, len(n.inputs))]
+    bounds = [r.integers(n, k) if n.inputs[k] else [] for k in range(1, len(n.inputs))]
+    if any(b is None or None in b for b in bounds):
+        return  # computed bounds are on other axes
+    inputs = [np.asarray(b) for b in bounds]
     starts, ends = [], []
     for axis, start, end, step in _bounds(n, len(shape), inputs):
         kept = r.kept(x, axis)

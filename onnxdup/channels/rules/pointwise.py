@@ -113,7 +113,9 @@ ACTIVATIONS: dict[str, Callable[[Attrs], Transfer]] = {
     "ThresholdedRelu": _thresholded,
     "Abs": lambda a: Absolute(np.abs),
     "Neg": lambda a: _negate(),
+    "Affine": lambda a: _affine(**a),
     "Tanh": lambda a: Odd(np.tanh),
+    "ScaledTanh": lambda a: Odd(lambda z: a.get("alpha", 1.0) * np.tanh(a.get("beta", 1.0) * z)),
     "Erf": lambda a: Odd(special.erf),
     "Sin": lambda a: Odd(np.sin),
     "Sinh": lambda a: Odd(np.sinh),
@@ -146,6 +148,9 @@ ACTIVATIONS: dict[str, Callable[[Attrs], Transfer]] = {
     "Swish": lambda a: Pointwise(lambda z: z * sigmoid(a.get("alpha", 1.0) * z)),
     "HardSwish": lambda a: Pointwise(lambda z: z * hard_sigmoid(z, 1 / 6, 0.5)),
     "Softplus": lambda a: Pointwise(softplus),
+    "ParametricSoftplus": lambda a: Pointwise(
+        lambda z: a.get("alpha", 1.0) * softplus(a.get("beta", 1.0) * z)
+    ),
     "Mish": lambda a: Pointwise(lambda z: z * np.tanh(softplus(z))),
     "Acos": lambda a: Pointwise(np.arccos),
     "Acosh": lambda a: Pointwise(np.arccosh),
@@ -171,6 +176,12 @@ def _negate() -> Transfer:
     from onnxdup.channels.transfer import Affine
 
     return Affine(scale=-1.0)
+
+
+def _affine(alpha: float = 1.0, beta: float = 0.0, **others: object) -> Transfer:
+    from onnxdup.channels.transfer import Affine
+
+    return Affine(scale=alpha, shift=beta)
 
 
 def _activation(t: Tracer, n: Node) -> None:

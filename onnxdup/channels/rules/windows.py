@@ -47,6 +47,12 @@ def average_pool(t: Tracer, n: Node) -> None:
     )
 
 
+@rule("Crop", kind=WINDOW, passes="any a, κ")
+def crop(t: Tracer, n: Node) -> None:
+    """Borders of images are cut off (experimental, before Slice could do it)."""
+    over_positions(t, n, Same())
+
+
 @rule("GlobalAveragePool", kind=WINDOW, passes="any a, κ")
 def global_average_pool(t: Tracer, n: Node) -> None:
     """Weights sum to one."""
