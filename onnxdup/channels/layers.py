@@ -117,7 +117,7 @@ def _gated(node: Node, weight: Constant, groups: tuple[str, ...], reason: str | 
     filters, blocks = weight.shape[0] * weight.shape[1], weight.shape[0] * CELLS[key(node)].gates
 
     def read() -> npt.NDArray[np.generic]:
-        return weight.read().reshape(filters, -1)
+        return weight.read().reshape(filters, weight.shape[2])
 
     return Layer(node.name, node.op_type, weight.root, weight.shape, filters, blocks, groups, reason, read)
 

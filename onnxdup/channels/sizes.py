@@ -120,6 +120,8 @@ def _moved(t: Tracer, node: Node) -> Sizes:
         parts: Sizes = []
         for x in node.inputs:
             parts += t.sizes.get(x) or [NONE] * _length(t, x, 1)
+            if len(parts) > MANY:
+                raise ValueError(f"{len(parts)} elements are too many to be sizes")
         return parts
     if key(node) == "Gather":
         index = t.constants.array(node.inputs[1])
