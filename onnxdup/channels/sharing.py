@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onnxdup.channels.ids import Ids
 from onnxdup.channels.tracer import Role, Tracer, Use
+from onnxdup.graph import Node
 
 
 def is_vector(use: Use) -> bool:
@@ -26,11 +26,11 @@ def shared(t: Tracer) -> list[list[Use]]:
         for use in uses[1:]:
             if use.role is first.role and len(use.ids) == len(first.ids):
                 t.unite(first.ids, use.ids)
-                _freeze_mixed(t, first.ids, use.ids, use)
+                _freeze_mixed(t, first, use)
                 _freeze_scaled(t, first, use)
             else:
                 for u in (first, use):
-                    t.freeze(u.ids, "a weight is shared in two roles", u.node)
+                    _contest(t, u, "a weight is shared in two roles", u.node)
     _unknown_readers(t)
     return list(by_axis.values())
 
@@ -41,13 +41,19 @@ def _freeze_scaled(t: Tracer, first: Use, use: Use) -> None:
     if a is b or (a is not None and b is not None and a.zero == b.zero and a.axis == b.axis):
         return
     for u in (first, use):
-        t.freeze(u.ids, f"{u.constant.root} is shared by readers with different zero points", u.node)
+        _contest(t, u, f"{u.constant.root} is shared by readers with different zero points", u.node)
 
 
-def _freeze_mixed(t: Tracer, a: Ids, b: Ids, use: Use) -> None:
-    if ((a > 0) != (b > 0)).any():
-        for ids in (a, b):
-            t.freeze(ids, "a weight is shared with a layer whose channels are fixed", use.node)
+def _freeze_mixed(t: Tracer, first: Use, use: Use) -> None:
+    if ((first.ids > 0) != (use.ids > 0)).any():
+        for u in (first, use):
+            _contest(t, u, "a weight is shared with a layer whose channels are fixed", use.node)
+
+
+def _contest(t: Tracer, use: Use, reason: str, node: Node) -> None:
+    """Readers of one stored tensor disagree about an axis."""
+    t.contested.add(use.constant.root)
+    t.freeze(use.ids, reason, node)
 
 
 def _unknown_readers(t: Tracer) -> None:
@@ -67,9 +73,9 @@ def _unknown_readers(t: Tracer) -> None:
                 mine = node.index in inner or stored_axis(use) in bound.get((name, node.index), set())
                 if not mine:
                     where = f"by {node.op_type}" if slot >= 0 else f"inside a subgraph of {node.op_type}"
-                    t.freeze(use.ids, f"a weight is also read {where}", node)
+                    _contest(t, use, f"a weight is also read {where}", node)
             if name in outputs:
-                t.freeze(use.ids, "a weight is also an output of the model", use.node)
+                _contest(t, use, "a weight is also an output of the model", use.node)
 
 
 def stored_axis(use: Use) -> int | None:

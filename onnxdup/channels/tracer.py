@@ -127,7 +127,10 @@ class Recurrence:
 
 @dataclass
 class Tracer:
-    """State of one walk. Rules receive it as `t`."""
+    """State of one walk. Rules receive it as `t`.
+
+    `contested` are stored tensors whose readers disagree.
+    """
 
     document: Document
     shapes: Mapping[str, Shape]
@@ -145,6 +148,7 @@ class Tracer:
     peers: list[list[Ids]] = field(default_factory=list)
     sizes: dict[str, list[Ids]] = field(default_factory=dict)
     declined: list[tuple[Node, str]] = field(default_factory=list)
+    contested: set[str] = field(default_factory=set)
     at: Node | None = None
 
     def ids(self, name: str) -> Ids:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from onnxdup.merging.exact import exact_merge
 from onnxdup.merging.methods import METHODS, Method, approximate_merge, method_named
-from onnxdup.merging.plan import Entry, Merge, MergePlan
+from onnxdup.merging.plan import Entry, Merge, MergePlan, Readers, clones_as_lists, clones_of
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.sums import Left
 
@@ -18,7 +18,10 @@ __all__ = [
     "MergePlan",
     "Method",
     "Problem",
+    "Readers",
     "approximate_merge",
+    "clones_as_lists",
+    "clones_of",
     "exact_merge",
     "method_named",
 ]

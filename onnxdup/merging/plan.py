@@ -8,9 +8,9 @@ and ZipIt.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from onnxdup.errors import InputError
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
+Readers: TypeAlias = tuple[tuple[str, int], ...]
+"""(node, input) of some readers of one constant."""
 PLAN_VERSION = 1
 
 
@@ -112,7 +114,8 @@ def _dense(d: Mapping[str, Any]) -> csr_array:
 class MergePlan:
     """Rounds of merges: the groups of a round are those of the document after the rounds before it.
 
-    `constant_inputs`: before the first round, weights that callers could override became constants.
+    `constant_inputs`: before the first round, weights that callers could override became constants; then each
+    set of readers in `clones` got a copy of the weight that it shares with others.
     """
 
     source: str
@@ -120,6 +123,7 @@ class MergePlan:
     tau: float
     rounds: tuple[tuple[Merge, ...], ...] = ()
     constant_inputs: bool = False
+    clones: tuple[Readers, ...] = ()
 
     @property
     def merges(self) -> tuple[Merge, ...]:
@@ -139,6 +143,7 @@ class MergePlan:
             "method": self.method,
             "tau": self.tau,
             "constant_inputs": self.constant_inputs,
+            "clones": clones_as_lists(self.clones),
             "rounds": [[m.as_dict() for m in r] for r in self.rounds],
         }
 
@@ -155,8 +160,19 @@ class MergePlan:
                 raise InputError(f"plan version {d['onnxdup_plan']} is not supported", file=file)
             rounds = tuple(tuple(Merge.from_dict(m) for m in r) for r in d["rounds"])
             fixed = bool(d.get("constant_inputs", False))
-            return cls(d["source"], d["method"], float(d["tau"]), rounds, fixed)
+            clones = clones_of(d.get("clones", []))
+            return cls(d["source"], d["method"], float(d["tau"]), rounds, fixed, clones)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"is not a merge plan ({type(error).__name__})", file=file, remedy="write one with --plan-out"
             ) from None
+
+
+def clones_as_lists(clones: Sequence[Readers]) -> list[list[list[Any]]]:
+    """JSON form of the readers that get copies."""
+    return [[[node, slot] for node, slot in readers] for readers in clones]
+
+
+def clones_of(lists: Any) -> tuple[Readers, ...]:
+    """Inverse of `clones_as_lists`."""
+    return tuple(tuple((str(node), int(slot)) for node, slot in readers) for readers in lists)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from onnxdup.reduce.merge import Reduction, fixed_inputs, merge, replay
+from onnxdup.reduce.merge import merge, replay
+from onnxdup.reduce.reduction import Reduction, fixed_inputs
 
 __all__ = ["Reduction", "fixed_inputs", "merge", "replay"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from onnxdup.channels import ChannelGroup, Role, Trace, trace
@@ -19,55 +19,14 @@ from onnxdup.merging import (
     exact_merge,
     method_named,
 )
-from onnxdup.surgery import ShapesDisagree, Surgery
+from onnxdup.reduce.cloning import Clones, with_clones
+from onnxdup.reduce.reduction import Reduction, fixed_inputs
+from onnxdup.surgery import ShapesDisagree, Surgery, separated
 
 MAX_ROUNDS = 32
 Shape = tuple[int, ...]
 Choose = Callable[[ChannelGroup, Trace, int | None], Merge | None]
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Reduction:
-    """A reduced document, the plan that made it, and the traces before and after.
-
-    `declined` are groups that could not be cut, with the reason; `left` proven duplicates that stay,
-    numbered as in the last round.
-    """
-
-    document: Document
-    plan: MergePlan
-    before: Trace
-    after: Trace
-    declined: Mapping[str, str] = field(default_factory=dict)
-    left: tuple[Left, ...] = ()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of the result should know, a sentence each."""
-        fixed = fixed_inputs(self.before.document, self.plan.constant_inputs)
-        return (*fixed, *_remaining(self.left), *self._integers())
-
-    def _integers(self) -> tuple[str, ...]:
-        count = sum(g.quantised and g.frozen is None for g in self.before.groups)
-        if self.plan.method == "exact" or not count:
-            return ()
-        return (f"{count} quantised channel groups: only exact duplicates were merged",)
-
-    @property
-    def changed(self) -> bool:
-        """Was anything merged?"""
-        return bool(self.plan.merges)
-
-    @property
-    def exact(self) -> bool:
-        """Is every merge proven?"""
-        return all(m.entries and not m.combine for m in self.plan.merges)
-
-    @property
-    def removed(self) -> int:
-        """Channels that went."""
-        return sum(m.size - len(m.keep) for m in self.plan.merges)
 
 
 def merge(
@@ -82,6 +41,7 @@ def merge(
     shapes: Mapping[str, Shape] | None = None,
     ulps: float = EXACT_ULP,
     constant_inputs: bool = False,
+    clones: bool = True,
     progress: Progress | None = None,
 ) -> Reduction:
     """Merge duplicate filters of a document.
@@ -89,23 +49,39 @@ def merge(
     `tau` = 1 is the exact pass alone. Below 1 the exact pass runs first (not for `paper` and `norm`, which
     are what their authors wrote), then `method`, by default `cluster`. `keep` is the share of channels that
     `norm` keeps. `include` and `exclude` are globs over the names of groups, tensors and nodes.
-    `constant_inputs` makes constants of the weights that callers could override. Raises UsageError for a bad
-    tau, method or pattern.
+    `constant_inputs` makes constants of the weights that callers could override. With `clones` the readers of
+    a shared weight get copies where merging saves more than they take. Raises UsageError for a bad tau,
+    method or pattern.
     """
     if not 0 < tau <= 1:
         raise UsageError(f"tau is {tau}", remedy="choose 0 < tau <= 1; 1 merges exact duplicates only")
     chosen = method_named(method or ("exact" if tau == 1 else "cluster"))
     say = progress or (lambda _: None)
     start = document.with_constant_inputs() if constant_inputs else document
-    with blamed(document):
-        job = _Job(start, include, exclude, input_shapes, shapes, say)
+
+    def begin(copies: Clones) -> _Job:
+        return _Job(separated(start, copies), include, exclude, input_shapes, shapes, say)
+
+    def approximate(group: ChannelGroup, traced: Trace, _: int | None) -> Merge | None:
+        return approximate_merge(chosen, group, traced, tau, keep)
+
+    def finish(copies: Clones) -> Reduction:
+        job = begin(copies)
         if chosen.exact_first:
             job.run(lambda g, t, most: job.exact(g, t, ulps, most), "exact pass", MAX_ROUNDS)
         if chosen.name != "exact":
-            what = f"{chosen.name} at tau {tau:g}"
-            job.run(lambda g, t, _: approximate_merge(chosen, g, t, tau, keep), what, 1)
-    plan = MergePlan(document.sha256(), chosen.name, tau, tuple(job.rounds), start is not document)
-    return job.reduction(document, plan)
+            job.run(approximate, f"{chosen.name} at tau {tau:g}", 1)
+        rounds, fixed = tuple(job.rounds), start is not document
+        return job.reduction(document, MergePlan(document.sha256(), chosen.name, tau, rounds, fixed, copies))
+
+    def promising(copies: Clones, tensor: str) -> bool:
+        job = begin(copies)
+        tensors = {tensor, *(name for name in job.trace.document.weights if name not in start.weights)}
+        found = job.finds(lambda g, t, _: exact_merge(g, t.reader(g), ulps), tensors)
+        return found or (chosen.name != "exact" and job.finds(approximate, tensors))
+
+    with blamed(document):
+        return with_clones(finish(()), finish, promising) if clones else finish(())
 
 
 def replay(
@@ -117,31 +93,10 @@ def replay(
             "the plan was made for another model", file=document.path, remedy="make a new plan from this file"
         )
     start = document.with_constant_inputs() if plan.constant_inputs else document
-    job = _Job(start, (), (), input_shapes, None, lambda _: None)
+    job = _Job(separated(start, plan.clones), (), (), input_shapes, None, lambda _: None)
     for merges in plan.rounds:
         job.apply(merges)
     return job.reduction(document, plan)
-
-
-def fixed_inputs(document: Document, fixed: bool) -> tuple[str, ...]:
-    """The sentence that says which weights callers can no longer override."""
-    names = sorted(document.overridable) if fixed else []
-    if not names:
-        return ()
-    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    noun = "initializer" if len(names) == 1 else "initializers"
-    return (f"--constant-inputs: callers cannot replace {len(names)} {noun} any more ({shown})",)
-
-
-def _remaining(left: Sequence[Left]) -> tuple[str, ...]:
-    found: dict[tuple[str, str], set[int]] = {}
-    for pair in left:
-        found.setdefault((pair.group, pair.reason), set()).add(pair.dropped)
-    counts = {key: len(channels) for key, channels in found.items()}
-    return tuple(
-        f"{group}: {count} proven duplicate{'s' if count > 1 else ''} left, {reason}"
-        for (group, reason), count in counts.items()
-    )
 
 
 class _Job:
@@ -189,6 +144,12 @@ class _Job:
         if not group.recurrences and not group.peers:
             self.settled.add(group.name)
         return exact_merge(group, traced.reader(group), ulps, self.left[group.name], most)
+
+    def finds(self, choose: Choose, tensors: set[str]) -> bool:
+        """Would a group that has one of these tensors lose a channel?"""
+        own = (g for g in self._open_groups() if any(b.tensor in tensors for b in g.bindings))
+        chosen = (choose(group, self.trace, None) for group in own)
+        return any(m is not None and len(m.keep) < m.size for m in chosen)
 
     def reduction(self, document: Document, plan: MergePlan) -> Reduction:
         """The result for `document`, which is returned as it is where nothing was merged."""
@@ -287,4 +248,4 @@ def _hit(names: set[str], patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(n, p) for n in names for p in patterns)
 
 
-__all__ = ["Document", "Method", "Reduction", "merge", "replay"]
+__all__ = ["Document", "Method", "Reduction", "fixed_inputs", "merge", "replay"]

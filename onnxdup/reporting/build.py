@@ -105,7 +105,8 @@ def obstacles(traced: Trace, declined: Mapping[str, str] | None = None) -> tuple
     """Reasons that hold groups back, with how many groups and channels each holds, largest first.
 
     Layers whose filters make no channels that could be followed count as a group each. `declined` are groups
-    that could not be cut although nothing freezes them, with the reason.
+    that could not be cut although nothing freezes them, with the reason, or frozen ones about which more is
+    known ('': they were cut after all).
     """
     found: dict[str, schema.Obstacle] = {}
     held = [(*_reason(g, declined or {}), g.size) for g in traced.groups]
@@ -119,7 +120,7 @@ def obstacles(traced: Trace, declined: Mapping[str, str] | None = None) -> tuple
 
 def _reason(group: ChannelGroup, declined: Mapping[str, str]) -> tuple[str, str]:
     if group.frozen:
-        return group.frozen.reason, group.frozen.node
+        return declined.get(group.name, group.frozen.reason), group.frozen.node
     return declined.get(group.name, ""), group.bindings[0].node if group.bindings else ""
 
 

@@ -20,9 +20,9 @@ import numpy as np
 from onnxdup.channels import Trace, trace
 from onnxdup.errors import InputError
 from onnxdup.graph import Document
-from onnxdup.merging import Merge, MergePlan, exact_merge
+from onnxdup.merging import Merge, MergePlan, Readers, clones_as_lists, clones_of, exact_merge
 from onnxdup.reporting.schema import Check
-from onnxdup.surgery import apply
+from onnxdup.surgery import apply, separated
 
 VERSION = 1
 Shapes = Mapping[str, tuple[int, ...]]
@@ -38,6 +38,7 @@ class Ledger:
     rounds: tuple[tuple[Merge, ...], ...]
     shapes: Mapping[str, tuple[int, ...]]
     constant_inputs: bool = False
+    clones: tuple[Readers, ...] = ()
 
     @property
     def entries(self) -> int:
@@ -52,6 +53,7 @@ class Ledger:
             "ulps": self.ulps,
             "complete": self.complete,
             "constant_inputs": self.constant_inputs,
+            "clones": clones_as_lists(self.clones),
             "input_shapes": {name: list(shape) for name, shape in sorted(self.shapes.items())},
             "rounds": [[m.as_dict() for m in merges] for merges in self.rounds],
         }
@@ -67,7 +69,7 @@ def ledger_of(plan: MergePlan, ulps: float, shapes: Shapes | None = None) -> Led
     """The exact rounds of a plan; they come before anything else."""
     rounds = exact_rounds(plan)
     complete = len(rounds) == len(plan.rounds)
-    return Ledger(plan.source, ulps, complete, rounds, dict(shapes or {}), plan.constant_inputs)
+    return Ledger(plan.source, ulps, complete, rounds, dict(shapes or {}), plan.constant_inputs, plan.clones)
 
 
 def exact_rounds(plan: MergePlan) -> tuple[tuple[Merge, ...], ...]:
@@ -102,7 +104,8 @@ def _parse(data: Any) -> Ledger:
     rounds = tuple(tuple(Merge.from_dict(m) for m in merges) for merges in data["rounds"])
     shapes = {name: tuple(shape) for name, shape in data["input_shapes"].items()}
     fixed = bool(data.get("constant_inputs", False))
-    return Ledger(data["source"], float(data["ulps"]), bool(data["complete"]), rounds, shapes, fixed)
+    clones = clones_of(data.get("clones", []))
+    return Ledger(data["source"], float(data["ulps"]), bool(data["complete"]), rounds, shapes, fixed, clones)
 
 
 def derive(original: Document, reduced: Document, ledger: Ledger) -> Check:
@@ -113,7 +116,7 @@ def derive(original: Document, reduced: Document, ledger: Ledger) -> Check:
     if ledger.source != original.sha256():
         return Check(name, "failed", "it was written for another original (the hashes differ)")
     start = original.with_constant_inputs() if ledger.constant_inputs else original
-    traced = trace(start, input_shapes=ledger.shapes)
+    traced = trace(separated(start, ledger.clones), input_shapes=ledger.shapes)
     for merges in ledger.rounds:
         wrong = next((m.group for m in merges if not _derived(traced, m, ledger.ulps)), None)
         if wrong is not None:

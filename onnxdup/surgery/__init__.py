@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from onnxdup.channels import Trace
 from onnxdup.graph import Document
 from onnxdup.merging import Merge
+from onnxdup.surgery.clones import separated
 from onnxdup.surgery.contract import AxisOp, contract
 from onnxdup.surgery.operation import ShapesDisagree, Surgery
 
-__all__ = ["AxisOp", "ShapesDisagree", "Surgery", "apply", "contract"]
+__all__ = ["AxisOp", "ShapesDisagree", "Surgery", "apply", "contract", "separated"]
 
 
 def apply(trace: Trace, merges: Iterable[Merge]) -> Document:
