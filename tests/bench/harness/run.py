@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -148,7 +150,15 @@ def _reduction(cell: Cell, what: Subject, bench: Bench) -> Callable[[], onnx.Mod
 
 
 def _stamp() -> dict[str, str]:
-    return {"date": datetime.date.today().isoformat(), "version": onnxdup.__version__}
+    return {"date": datetime.date.today().isoformat(), "version": _version()}
+
+
+@functools.cache
+def _version() -> str:
+    """Version, and the commit where the harness runs in a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"{onnxdup.__version__} ({done.stdout.strip()})" if done.returncode == 0 else onnxdup.__version__
 
 
 def _say(outcome: Outcome) -> None:

@@ -1,0 +1,96 @@
+"""What the results say about the stated goals: a table of goal, measured, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cells import Outcome
+from table import Line, lines, tied
+
+OURS = ("obs", "cluster", "ward")
+"""Of the methods, those of this project."""
+MLP = (("5e-4", 0.5, 2.5), ("5e-4", 0.2, 10.0), (".02", 0.5, 0.3), (".02", 0.2, 2.0))
+RIVALS = ("fold-repair", "neuron-merging")
+Rows = dict[tuple[str, str], list[Line]]
+
+
+def report(outcomes: Sequence[Outcome]) -> str:
+    """Markdown of all goals that the outcomes can judge."""
+    rows = lines(outcomes)
+    body = [*_mlp(rows), *_resnet(rows)]
+    if not body:
+        return ""
+    head = "| goal | measured | reached |\n|---|---|---|\n"
+    lost = "\n".join(_lost(rows)) or "None."
+    return (
+        "## Goals\n\n" + head + "\n".join(body) + "\n\nCells in which another method is ahead of the best of "
+        f"{', '.join(OURS)} by more than the spread:\n\n{lost}\n"
+    )
+
+
+def _find(rows: Rows, row: str, method: str, keep: float, data: bool, scope: str = "layers") -> Line | None:
+    for line in rows.get((row, scope), ()):
+        if line.method == method and line.keep == keep and bool(line.images) == data:
+            return line
+    return None
+
+
+def _drop(rows: Rows, row: str, line: Line) -> float:
+    """Points lost against the same seeds' bases."""
+    base = next(found for found in rows[row, "layers"] if found.method == "base")
+    bases = {o.cell.seed: o.accuracy or 0.0 for o in base.outcomes}
+    gaps = [100 * (bases[o.cell.seed] - (o.accuracy or 0.0)) for o in line.outcomes if o.cell.seed in bases]
+    return sum(gaps) / max(len(gaps), 1)
+
+
+def _mlp(rows: Rows) -> Iterator[str]:
+    for decay, keep, limit in MLP:
+        row = f"mlp500_standardised_wd{decay}"
+        found = [line for m in OURS if (line := _find(rows, row, m, keep, False)) is not None]
+        if found:
+            drops = ", ".join(f"{line.method} {_drop(rows, row, line):.2f}" for line in found)
+            best = min(_drop(rows, row, line) for line in found)
+            what = f"MLP wd {decay}, {1 - keep:.0%} of fc1 removed without data: at most {limit:g} points"
+            yield _row(what, drops, best <= limit)
+
+
+def _resnet(rows: Rows) -> Iterator[str]:
+    row = "resnet20_bn"
+    norm = _find(rows, row, "norm", 0.6, False)
+    if norm is None:
+        return
+    lost = _drop(rows, row, norm)
+    for data, share in ((False, 5), (True, 10)):
+        mine = _find(rows, row, "obs", 0.6, data)
+        what = "with calibration images" if data else "without data"
+        if mine is None:
+            continue
+        drop = _drop(rows, row, mine)
+        limit = f"ResNet-20, 40 % removed {what}: at most 1/{share} of what norm loses"
+        yield _row(limit, f"{drop:.2f} of {lost:.2f}", drop * share <= lost)
+        for rival in (_find(rows, row, name, 0.6, False) for name in RIVALS):
+            if rival is not None:
+                ahead = mine.accuracy > rival.accuracy and not tied(mine, rival)
+                figures = f"{mine.accuracy:.2f} against {rival.accuracy:.2f}"
+                yield _row(f"the same, ahead of {rival.name} by more than the spread", figures, ahead)
+
+
+def _row(goal: str, measured: str, reached: bool) -> str:
+    return f"| {goal} | {measured} | {'yes' if reached else 'no'} |"
+
+
+def _lost(rows: Rows) -> Iterator[str]:
+    for (row, scope), found in sorted(rows.items()):
+        for keep in sorted({line.keep for line in found if line.method != "base"}, reverse=True):
+            for data in (False, True):
+                some = [line for line in found if line.keep == keep and bool(line.images) == data]
+                mine = [line for line in some if line.method in OURS]
+                if not mine or len(mine) == len(some):
+                    continue
+                best = max(mine, key=lambda line: line.accuracy)
+                for line in some:
+                    if line.accuracy > best.accuracy and not tied(line, best):
+                        yield (
+                            f"- {row} ({scope}), keep {keep:g}: {line.name} {line.accuracy:.2f}, "
+                            f"{best.name} {best.accuracy:.2f}"
+                        )
