@@ -14,7 +14,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onnxdup.api import Isolation, Merged, Rejected, check, evaluate, load, merge, report, verify
+    from onnxdup.api import (
+        Isolation,
+        Merged,
+        Rejected,
+        check,
+        evaluate,
+        load,
+        merge,
+        report,
+        verify,
+        write_html,
+        write_plots,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,6 +40,8 @@ __all__ = [
     "merge",
     "report",
     "verify",
+    "write_html",
+    "write_plots",
 ]
 
 

@@ -1,4 +1,5 @@
-"""The Python API, and what the commands call: load, report, merge, evaluate, verify, check.
+"""The Python API, and what the commands call: load, report, merge, evaluate, verify, check, write_html,
+write_plots.
 
 Every function takes a path, an `onnx.ModelProto`, a graphsurgeon graph, an onnx-ir model or a loaded
 `Document`, prints nothing and changes neither its argument nor the file.
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from onnxdup.api.merging import Merged as Merged
     from onnxdup.api.merging import Rejected as Rejected
     from onnxdup.api.merging import Say
+    from onnxdup.api.pages import Reported
     from onnxdup.gate.schema import CheckReport
     from onnxdup.merging import MergePlan
     from onnxdup.reporting.build import Advance
@@ -69,6 +71,43 @@ def report(
         constant_inputs=constant_inputs,
         progress=progress,
     )
+
+
+def write_html(
+    report: Reported,
+    path: str | Path,
+    *,
+    model: Any = None,
+    details: int = 16,
+    input_shapes: Shapes | None = None,
+) -> Path:
+    """One self-contained HTML page about what `report` or `merge` returned; returns its path.
+
+    `model` is what was reported (of a merge: the original); by default the file that the report names, if it
+    has not changed. Without it, pictures that need the weights are left out. `details` layers are drawn:
+    those with most to merge. Raises `UsageError` where Jinja2 or matplotlib is missing (`onnxdup[html]`).
+    """
+    from onnxdup.api.pages import portraits, write_text
+    from onnxdup.reporting.html import render
+
+    drawn, failures = portraits(report, model, details=details, input_shapes=input_shapes)
+    return write_text(path, render(drawn, failures))
+
+
+def write_plots(
+    report: Reported,
+    folder: str | Path,
+    *,
+    model: Any = None,
+    details: int = 16,
+    input_shapes: Shapes | None = None,
+) -> tuple[Path, ...]:
+    """The pictures of `write_html` as files: charts as SVG, matrices and filters as PNG."""
+    from onnxdup.api.pages import portraits
+    from onnxdup.reporting.plots import write_files
+
+    drawn, _ = portraits(report, model, details=details, input_shapes=input_shapes)
+    return write_files(drawn, Path(folder))
 
 
 def evaluate(

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from onnxdup.cli import options as opt
 from onnxdup.cli import values
 from onnxdup.cli.isolate import isolated
+from onnxdup.cli.pages import Pages
+from onnxdup.cli.pages import options as drawing
 from onnxdup.errors import UsageError
+
+if TYPE_CHECKING:
+    from onnxdup.cli.console import Console
+    from onnxdup.graph import Document
+    from onnxdup.reporting.schema import MergeReport
 
 
 @click.command("merge")
@@ -44,6 +51,7 @@ from onnxdup.errors import UsageError
 @opt.option("--in-place", is_flag=True, help="Allow the output to replace the input.")
 @opt.option("--keep-rejected", is_flag=True, help="Keep a model that failed as OUT.rejected.onnx.")
 @opt.option("--no-stamp", is_flag=True, help="Add no onnxdup.* metadata to the output.")
+@drawing
 @opt.many(opt.include, opt.exclude, opt.constant_inputs, isolated, opt.running, opt.common)
 @click.pass_context
 def command(
@@ -57,6 +65,9 @@ def command(
     no_stamp: bool,
     input_shape: tuple[str, ...],
     allow_linked_data: bool,
+    html: Path | None,
+    plots: Path | None,
+    details: int,
     **choices: Any,
 ) -> int:
     """Merge duplicates: exactly, then near ones below tau 1.
@@ -64,7 +75,7 @@ def command(
     Verifies before it writes: the checker, onnxruntime, finite outputs, exact merges within rounding, and the
     limits that are given. A model that fails is not written.
     """
-    target = _target(model, output, in_place)
+    target, pages = _target(model, output, in_place), Pages(html, plots, details)
     shapes = values.shapes(input_shape)
     from onnxdup import api
 
@@ -84,12 +95,33 @@ def command(
     except api.Rejected as rejected:
         console.took(rejected.report.provider_note)
         console.artefact(rejected.report)
+        _draw(console, pages, rejected.report, document, None, shapes)
         raise
     if plan_out is not None:
         merged.save_plan(plan_out)
     console.took(merged.report.provider_note)
     console.artefact(merged.report)
+    _draw(console, pages, merged.report, document, merged.document, shapes)
     return 0
+
+
+def _draw(
+    console: Console,
+    pages: Pages,
+    report: MergeReport,
+    before: Document,
+    after: Document | None,
+    shapes: dict[str, tuple[int, ...]],
+) -> None:
+    if not pages.wanted:
+        return
+    from onnxdup.api.pages import of_merge
+
+    with console.advance("drawing") as progress:
+        portrait = of_merge(
+            report, before, after, details=pages.details, input_shapes=shapes, progress=progress
+        )
+    pages.write([portrait], (), console.say)
 
 
 def _target(model: str, output: Path | None, in_place: bool) -> Path:

@@ -53,7 +53,7 @@ def measure(rows: Rows, taus: Sequence[float], *, blocks: Blocks | None, spectra
         dead=len(found.zero),
         norms=_norms(found),
         cosines=_cosines(found),
-        spectrum=_spectrum(units) if spectra else None,
+        spectrum=spectrum_of(units) if spectra else None,
         note=_note(found),
         components=found.components,
         clusters=tuple(count_clusters(units, found.labels[k], tau, blocks) for k, tau in enumerate(taus)),
@@ -111,7 +111,8 @@ def _cosines(found: Survey) -> schema.PairCosines | None:
     )
 
 
-def _spectrum(units: Units) -> schema.Spectrum:
+def spectrum_of(units: Units) -> schema.Spectrum:
+    """Singular values of the filter matrix and what the paper reads from them."""
     found = spectrum(units)
     return schema.Spectrum(tuple(found.values.tolist()), found.energy_rank, found.trace_complexity)
 

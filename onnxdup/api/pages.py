@@ -1,0 +1,107 @@
+"""From a report, and the model it was made of, to an HTML page and to plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnxdup.api.merging import Merged
+from onnxdup.errors import InputError, UsageError
+from onnxdup.graph import Document, load
+from onnxdup.reporting.build import Advance, build_report
+from onnxdup.reporting.portrait import Portrait, portray
+from onnxdup.reporting.schema import Failure, MergeReport, ModelIdentity, ModelReport, Report
+
+Shapes = Mapping[str, tuple[int, ...]]
+TAUS = (1.0, 0.95, 0.9, 0.85, 0.8)
+Reported = ModelReport | Report | MergeReport | Merged
+
+
+def portraits(
+    report: Reported, model: Any = None, *, details: int, input_shapes: Shapes | None = None
+) -> tuple[list[Portrait], tuple[Failure, ...]]:
+    """Portraits of what was reported, and the files that could not be."""
+    if isinstance(report, Report):
+        if model is not None and len(report.models) != 1:
+            raise UsageError("`model` goes with the report of one model")
+        found = [
+            _portrait(r, model, max(2, details // len(report.models)), input_shapes) for r in report.models
+        ]
+        return found, report.failures
+    if isinstance(report, Merged):
+        return [
+            of_merge(report.report, _original(report.report, model), report.document, details=details)
+        ], ()
+    if isinstance(report, MergeReport):
+        after = None if report.output is None else at_hand(report.output)
+        return [of_merge(report, _original(report, model), after, details=details)], ()
+    return [_portrait(report, model, details, input_shapes)], ()
+
+
+def of_merge(
+    merged: MergeReport,
+    before: Document | None,
+    after: Document | None,
+    *,
+    details: int,
+    input_shapes: Shapes | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    progress: Advance | None = None,
+) -> Portrait:
+    """A merge: the original with its duplicates, beside what became of it."""
+    if before is None:
+        raise InputError(
+            "the original is not at hand, or has changed", file=merged.model.path, remedy="give it as `model`"
+        )
+    taus = sorted({*TAUS, merged.plan.tau}, reverse=True)
+    report = build_report(
+        before, taus, include=include, exclude=exclude, input_shapes=input_shapes, progress=progress
+    )
+    left = None if after is None else (build_report(after, taus, input_shapes=input_shapes), after)
+    return portray(
+        report,
+        before,
+        details=details,
+        tau=merged.plan.tau,
+        input_shapes=input_shapes,
+        merged=merged,
+        after=left,
+        progress=progress,
+    )
+
+
+def at_hand(identity: ModelIdentity) -> Document | None:
+    """The file a report was made of, if it is there and unchanged."""
+    if identity.path is None or not Path(identity.path).is_file():
+        return None
+    try:
+        document = load(identity.path)
+        return document if document.sha256() == identity.sha256 else None
+    except InputError:
+        return None
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Writes a page. UsageError where it cannot be written."""
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the page cannot be written: {error.strerror}", file=path) from error
+    return Path(path)
+
+
+def _original(report: MergeReport, model: Any) -> Document | None:
+    return at_hand(report.model) if model is None else _document(model)
+
+
+def _portrait(report: ModelReport, model: Any, details: int, input_shapes: Shapes | None) -> Portrait:
+    document = at_hand(report.model) if model is None else _document(model)
+    if document is not None and model is not None and document.sha256() != report.model.sha256:
+        raise UsageError("the report was made of another model", file=document.path)
+    return portray(report, document, details=details, input_shapes=input_shapes)
+
+
+def _document(model: Any) -> Document:
+    return model if isinstance(model, Document) else load(model)

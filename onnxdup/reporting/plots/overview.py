@@ -1,0 +1,116 @@
+"""The charts of a whole model: where duplicates are, and how their share grows as tau falls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnxdup.reporting import schema
+from onnxdup.reporting.plots.charts import reported_curve
+from onnxdup.reporting.plots.palette import DASHES, LIGHT, MARKERS, SERIES
+from onnxdup.reporting.plots.svg import Chart
+from onnxdup.reporting.portrait import Portrait, chosen_layers
+from onnxdup.reporting.view import count, layer_name, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BARS = 14
+LINES = 4
+_NAME = 22
+
+
+def removable(portrait: Portrait) -> Chart | None:
+    """Filters of the layers that matter: how many stay, how many `merge` would remove at the page's tau."""
+    report, tau = portrait.report, portrait.tau
+    chosen = chosen_layers(report.layers, tau, BARS)
+    if not chosen or not report.totals.taus:
+        return None
+    gone = [removable_at(x, tau) for x in chosen]
+    names = [short(layer_name(x.node, x.tensor)) for x in chosen]
+
+    def draw(axes: Axes) -> None:
+        places = [float(k) for k in range(len(chosen))]
+        kept = [x.filters - g for x, g in zip(chosen, gone, strict=True)]
+        wash, line = LIGHT["wash"], LIGHT["first"]
+        axes.barh(places, kept, color=wash, edgecolor=line, linewidth=0.8, height=0.68, label="stay")
+        axes.barh(
+            places, gone, left=kept, color="none", edgecolor=LIGHT["second"], hatch="/////", linewidth=0.8,
+            height=0.68, label=f"merge removes at tau {tau:g}",
+        )  # fmt: skip
+        for place, layer, some in zip(places, chosen, gone, strict=True):
+            text = f" {count(layer.filters)} − {count(some)}" if some else f" {count(layer.filters)}"
+            text += " (frozen)" if layer.frozen else ""
+            axes.text(layer.filters, place, text, va="center", fontsize=8.5)
+        axes.set_yticks(places, names)
+        axes.set_ylim(len(chosen) - 0.4, -0.6)
+        axes.set_xlim(0, 1.28 * max(x.filters for x in chosen))
+        axes.set_xlabel("filters")
+        axes.tick_params(length=0)
+        axes.spines["left"].set_visible(False)
+        axes.locator_params(axis="x", nbins=5)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.0 + 0.9 / (len(chosen) + 1)), ncols=2)
+
+    pairs = zip(names, chosen, gone, strict=True)
+    words = "; ".join(f"{n}: {count(g)} of {count(x.filters)}" for n, x, g in pairs)
+    rest = len(report.layers) - len(chosen)
+    more = f" The other {rest} layers are in the table." if rest else ""
+    height = 70 + 22 * len(chosen)
+    return Chart(
+        "removable", f"What merge would remove at tau {tau:g}",
+        f"Filters that merge would remove at tau {tau:g}: {words}.",
+        f"Filters per layer; the hatched part is what merge would remove at tau {tau:g}.{more}",
+        draw, (460, height),
+    )  # fmt: skip
+
+
+def curves(portrait: Portrait) -> Chart | None:
+    """1 − eta against tau of the layers with most duplicates, and of the whole model."""
+    total = reported_curve(portrait.report.totals.taus)
+    if len(total.taus) < 2:
+        return None
+    some = [x for x in portrait.layers if x.weights and x.weights.curve]
+    best = sorted(some, key=lambda x: -_duplicates(x.report, portrait.tau))[:LINES]
+    best = [x for x in some if x in best]
+
+    def draw(axes: Axes) -> None:
+        for number, layer in enumerate(best):
+            curve = layer.weights.curve if layer.weights else None
+            if curve is None:
+                continue
+            axes.plot(
+                curve.taus, 100 * curve.shares, color=LIGHT[SERIES[number]], lw=1.6,
+                dashes=DASHES[number] or (None, None), marker=MARKERS[number], ms=4, markevery=(number, 5),
+                label=short(layer_name(layer.report.node, layer.report.tensor)),
+            )  # fmt: skip
+        axes.plot(
+            total.taus, 100 * total.shares, color=LIGHT["ink"], lw=1.2, marker="x", ms=5, label="all layers"
+        )
+        axes.set_ylim(-3, 103)
+        axes.set_xlabel("tau")
+        axes.set_ylabel("1 − eta, % of filters")
+        axes.grid(axis="y")
+        axes.tick_params(length=3)
+        axes.legend(loc="best")
+
+    words = "; ".join(
+        f"tau {t.tau:g}: {percent(t.duplicate_share)}, {count(t.components)} #CC of {count(t.filters)}"
+        for t in portrait.report.totals.taus
+    )
+    return Chart(
+        "curves", "Duplicates against tau", f"1 − eta against tau for all layers. {words}.",
+        f"All layers: {words}.", draw, (460, 290),
+    )  # fmt: skip
+
+
+def removable_at(layer: schema.LayerReport, tau: float) -> int:
+    """Filters of a layer that `merge` would remove at one of the report's thresholds."""
+    return next((t.removable for t in layer.taus if t.tau == tau), 0)
+
+
+def short(name: str) -> str:
+    """The telling end of a long name."""
+    return name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
+
+
+def _duplicates(layer: schema.LayerReport, tau: float) -> float:
+    return next((t.duplicate_share for t in layer.taus if t.tau == tau), 0.0)
