@@ -1,5 +1,5 @@
-"""The Python API, and what the commands call: load, report, merge, evaluate, verify, check, write_html,
-write_plots.
+"""The Python API, and what the commands call: load, report, merge, shrink, sweep, evaluate, verify, check,
+write_html, write_plots.
 
 Every function takes a path, an `onnx.ModelProto`, a graphsurgeon graph, an onnx-ir model or a loaded
 `Document`, prints nothing and changes neither its argument nor the file.
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from onnxdup.api.merging import Rejected as Rejected
     from onnxdup.api.merging import Say
     from onnxdup.api.pages import Reported
+    from onnxdup.api.searches import shrink as shrink
+    from onnxdup.api.shrinking import OverBudget as OverBudget
+    from onnxdup.api.shrinking import Shrunk as Shrunk
     from onnxdup.gate.schema import CheckReport
     from onnxdup.merging import MergePlan
     from onnxdup.reporting.build import Advance
@@ -148,7 +151,7 @@ def merge(
     *,
     tau: float = 1.0,
     method: str | None = None,
-    keep: float | None = None,
+    keep: float | Mapping[str, int] | None = None,
     plan: str | Path | MergePlan | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -172,11 +175,12 @@ def merge(
 ) -> Merged:
     """A smaller model, verified against the original: exact merges and, below `tau` 1, approximate ones.
 
-    `method` is exact, cluster, paper or norm (`keep`: the share of channels that norm keeps); `plan` replays
-    a saved plan instead. `constant_inputs` makes constants of the weights that callers could override
-    (initializers that are graph inputs). `max_drop` (percentage points of accuracy, needs labels in `data`)
-    and `min_agreement` (percent of top-1 answers) are limits; `rtol` and `atol` replace the tolerance of
-    exact merges. With `output` the verified file and its ledger are written; otherwise `Merged.save` does.
+    `method` is exact, cluster, obs, paper or norm; `keep` is the share of its channels that each group keeps,
+    or how many of them (group → count); `plan` replays a saved plan instead. `constant_inputs` makes
+    constants of the weights that callers could override (initializers that are graph inputs). `max_drop`
+    (percentage points of accuracy, needs labels in `data`) and `min_agreement` (percent of top-1 answers) are
+    limits; `rtol` and `atol` replace the tolerance of exact merges. With `output` the verified file and its
+    ledger are written; otherwise `Merged.save` does.
 
     Raises `Rejected` (a `GateFailed` with the report) where a check fails, `CannotVerify` where it could not
     be made.
@@ -287,6 +291,14 @@ def __getattr__(name: str) -> Any:
         from onnxdup.api import isolation
 
         return isolation.Isolation
+    if name in ("shrink", "sweep"):
+        from onnxdup.api import searches
+
+        return getattr(searches, name)
+    if name in ("OverBudget", "Shrunk"):
+        from onnxdup.api import shrinking
+
+        return getattr(shrinking, name)
     if name in ("Merged", "Rejected"):
         from onnxdup.api import merging
 

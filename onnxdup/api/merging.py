@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from onnxdup.reporting.ledger import Ledger, exact_rounds, ledger_of, ledger_pat
 from onnxdup.reporting.runs import identity
 
 Say = Callable[[str], None]
+Further = Callable[[Path, change.Measured], Sequence[schema.Check]]
 
 
 class Rejected(GateFailed):
@@ -46,7 +47,7 @@ class Merged:
 
     def save_plan(self, path: str | Path) -> None:
         """Writes the plan as JSON, for `merge(plan=...)`."""
-        _write_text(Path(path), self.plan.to_json())
+        write_plan(self.plan, Path(path))
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Choice:
 
     tau: float = 1.0
     method: str | None = None
-    keep: float | None = None
+    keep: float | Mapping[str, int] | None = None
     plan: str | Path | MergePlan | None = None
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
@@ -79,17 +80,35 @@ def run(
     """Merges, verifies and, where `target` names a file, writes. Raises `Rejected` where a check fails."""
     demand(limits, data=runs.data is not None)
     say = say or (lambda _: None)
-    reduction = _reduce(document, choice, runs, say)
+    return deliver(document, _reduce(document, choice, runs, say), target, runs, limits, say)
+
+
+def deliver(
+    document: Document,
+    reduction: Reduction,
+    target: Target,
+    runs: Runs,
+    limits: Limits,
+    say: Say,
+    further: Further | None = None,
+) -> Merged:
+    """Verifies a reduction and, where `target` names a file, writes it.
+
+    `further` gives more checks of the very file and what was measured on it. Raises `Rejected` where a check
+    fails.
+    """
     ledger = ledger_of(reduction.plan, runs.exact_ulp, runs.input_shapes) if reduction.changed else None
     ledger = ledger if ledger and ledger.entries else None
     result = (
-        _stamped(document, reduction, ledger) if target.stamp and reduction.changed else reduction.document
+        stamped(document, reduction, ledger) if target.stamp and reduction.changed else reduction.document
     )
     seen: list[change.Measured] = []
 
     def verify(path: Path) -> None:
         say("running both models")
-        seen.append(examine(document, reduction, path, runs, limits))
+        found = examine(document, reduction, path, runs, limits)
+        more = further(path, found) if further else ()
+        seen.append(replace(found, checks=(*found.checks, *more)))
         if verdict(seen[-1].checks) != "passed":
             raise _rejected(reduction, result, seen[-1], target)
 
@@ -113,6 +132,11 @@ def write_ledger(ledger: Ledger | None, model: Path, path: str | Path | None = N
     if path is None:
         beside.unlink(missing_ok=True)
     return None
+
+
+def write_plan(plan: MergePlan, path: Path) -> None:
+    """Writes a plan file."""
+    _write_text(path, plan.to_json())
 
 
 def _reduce(document: Document, choice: Choice, runs: Runs, say: Say) -> Reduction:
@@ -141,7 +165,7 @@ def read_plan(path: Path) -> MergePlan:
         raise InputError(f"the plan cannot be read: {error}", file=path) from error
 
 
-def _stamped(document: Document, reduction: Reduction, ledger: Ledger | None) -> Document:
+def stamped(document: Document, reduction: Reduction, ledger: Ledger | None) -> Document:
     """The result with what was done to it in its metadata."""
     facts = {
         "onnxdup.version": __version__,

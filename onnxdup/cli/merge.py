@@ -35,22 +35,11 @@ if TYPE_CHECKING:
 @opt.option(
     "--keep", type=values.TAU, metavar="F", help="Share of its channels that a group keeps, instead of tau."
 )
-@opt.option(
-    "--exact-ulp",
-    type=click.IntRange(min=0),
-    default=4,
-    show_default=True,
-    help="Units in the last place within which stored weights count as equal.",
-)
+@opt.exact_ulp
 @opt.judging
 @opt.option("--plan", type=opt.PATH, metavar="FILE", help="Replay this plan instead of making one.")
 @opt.option("--plan-out", type=opt.PATH, metavar="FILE", help="Write the plan as JSON.")
-@opt.option(
-    "--ledger", type=opt.PATH, metavar="FILE", help="Ledger of exact merges (default: OUT.ledger.json)."
-)
-@opt.option("--in-place", is_flag=True, help="Allow the output to replace the input.")
-@opt.option("--keep-rejected", is_flag=True, help="Keep a model that failed as OUT.rejected.onnx.")
-@opt.option("--no-stamp", is_flag=True, help="Add no onnxdup.* metadata to the output.")
+@opt.writing
 @drawing
 @opt.many(opt.include, opt.exclude, opt.constant_inputs, isolated, opt.running, opt.common)
 @click.pass_context
@@ -75,7 +64,7 @@ def command(
     Verifies before it writes: the checker, onnxruntime, finite outputs, exact merges within rounding, and the
     limits that are given. A model that fails is not written.
     """
-    target, pages = _target(model, output, in_place), Pages(html, plots, details)
+    target, pages = target_of(model, output, in_place), Pages(html, plots, details)
     shapes = values.shapes(input_shape)
     from onnxdup import api
 
@@ -124,7 +113,7 @@ def _draw(
     pages.write([portrait], (), console.say)
 
 
-def _target(model: str, output: Path | None, in_place: bool) -> Path:
+def target_of(model: str, output: Path | None, in_place: bool) -> Path:
     """The file to write; UsageError before any work where that cannot succeed."""
     if output is None and not in_place:
         raise UsageError("no output given", remedy="add -o FILE, or --in-place to replace the input")

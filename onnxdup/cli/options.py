@@ -199,5 +199,19 @@ input_shape = option(
 allow_linked_data = option(
     "--allow-linked-data", is_flag=True, help="Follow links to external data outside the model's folder."
 )
+exact_ulp = option(
+    "--exact-ulp",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="Units in the last place within which stored weights count as equal.",
+)
+writing = many(
+    option("--ledger", type=PATH, metavar="FILE", help="Ledger of exact merges (default: OUT.ledger.json)."),
+    option("--in-place", is_flag=True, help="Allow the output to replace the input."),
+    option("--keep-rejected", is_flag=True, help="Keep a model that failed as OUT.rejected.onnx."),
+    option("--no-stamp", is_flag=True, help="Add no onnxdup.* metadata to the output."),
+)
+"""How the files of a smaller model are written."""
 running = many(samples, seed, provider, input_shape, allow_linked_data)
 judging = many(data, max_drop, min_agreement, rtol, atol)

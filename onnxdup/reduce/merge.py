@@ -21,6 +21,7 @@ from onnxdup.merging import (
 )
 from onnxdup.reduce.cloning import Clones, with_clones
 from onnxdup.reduce.reduction import Reduction, fixed_inputs
+from onnxdup.reduce.rounding import restored, rounded_up
 from onnxdup.surgery import ShapesDisagree, Surgery, separated
 
 MAX_ROUNDS = 32
@@ -34,7 +35,7 @@ def merge(
     tau: float = 1.0,
     method: str | None = None,
     *,
-    keep: float | None = None,
+    keep: float | Mapping[str, int] | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     input_shapes: Mapping[str, Shape] | None = None,
@@ -47,11 +48,12 @@ def merge(
     """Merge duplicate filters of a document.
 
     `tau` = 1 is the exact pass alone. Below 1 the exact pass runs first (not for `paper` and `norm`, which
-    are what their authors wrote), then `method`, by default `cluster`. `keep` is the share of channels that
-    `norm` keeps. `include` and `exclude` are globs over the names of groups, tensors and nodes.
+    are what their authors wrote), then `method`, by default `cluster`. `keep` is the share of its channels
+    that each group keeps, or how many of them (group → count; groups that it does not name stay as they
+    are). `include` and `exclude` are globs over the names of groups, tensors and nodes.
     `constant_inputs` makes constants of the weights that callers could override. With `clones` the readers of
     a shared weight get copies where merging saves more than they take. Raises UsageError for a bad tau,
-    method or pattern.
+    method, count or pattern.
     """
     if not 0 < tau <= 1:
         raise UsageError(f"tau is {tau}", remedy="choose 0 < tau <= 1; 1 merges exact duplicates only")
@@ -59,16 +61,23 @@ def merge(
     say = progress or (lambda _: None)
     start = document.with_constant_inputs() if constant_inputs else document
 
-    def begin(copies: Clones) -> _Job:
-        return _Job(separated(start, copies), include, exclude, input_shapes, shapes, say)
+    def begin(copies: Clones) -> Job:
+        return Job(separated(start, copies), include, exclude, input_shapes, shapes, say)
 
     def approximate(group: ChannelGroup, traced: Trace, _: int | None) -> Merge | None:
-        return approximate_merge(chosen, group, traced, tau, keep)
+        if not isinstance(keep, Mapping):
+            return approximate_merge(chosen, group, traced, tau, keep)
+        count = keep.get(group.name, group.size)
+        if count >= group.size:
+            return None
+        return approximate_merge(chosen, group, traced, tau, count / group.size)
 
     def finish(copies: Clones) -> Reduction:
         job = begin(copies)
+        if isinstance(keep, Mapping):
+            _refuse_unknown(keep, job.trace)
         if chosen.exact_first:
-            job.run(lambda g, t, most: job.exact(g, t, ulps, most), "exact pass", MAX_ROUNDS)
+            job.exactly(ulps)
         if chosen.name != "exact":
             job.run(approximate, f"{chosen.name} at tau {tau:g}", 1)
         rounds, fixed = tuple(job.rounds), start is not document
@@ -93,14 +102,24 @@ def replay(
             "the plan was made for another model", file=document.path, remedy="make a new plan from this file"
         )
     start = document.with_constant_inputs() if plan.constant_inputs else document
-    job = _Job(separated(start, plan.clones), (), (), input_shapes, None, lambda _: None)
+    job = Job(separated(start, plan.clones), (), (), input_shapes, None, lambda _: None)
     for merges in plan.rounds:
         job.apply(merges)
     return job.reduction(document, plan)
 
 
-class _Job:
-    """Rounds of trace → choose → apply."""
+def _refuse_unknown(counts: Mapping[str, int], traced: Trace) -> None:
+    names = {g.name for g in traced.groups if g.frozen is None}
+    wrong = [n for n, count in counts.items() if n not in names or count < 1]
+    if wrong:
+        raise UsageError(
+            f"no channels can be counted for {wrong[0]!r}",
+            remedy="name groups that are not frozen (`onnxdup report --json`), each with 1 or more",
+        )
+
+
+class Job:
+    """Rounds of trace → choose → apply; `trace` is of the present document, `first` of the given one."""
 
     def __init__(
         self,
@@ -131,10 +150,27 @@ class _Job:
                 found = choose(group, self.trace, None)
                 if found is not None and len(found.keep) < found.size:
                     merges.append(found)
-            applied = self._applied(self._in_step(tuple(merges), choose))
+            applied = self.applied(self._in_step(tuple(merges), choose))
             if not applied:
                 return
             self.say(f"{what}, round {number + 1}: {sum(m.size - len(m.keep) for m in applied)} channels")
+
+    def exactly(self, ulps: float = EXACT_ULP, round_to: int = 1) -> None:
+        """The exact pass to its fixed point; what it leaves are multiples of `round_to`."""
+        self.run(lambda g, t, most: self._rounded(g, t, ulps, most, round_to), "exact pass", MAX_ROUNDS)
+
+    def _rounded(
+        self, group: ChannelGroup, traced: Trace, ulps: float, most: int | None, round_to: int
+    ) -> Merge | None:
+        found = self.exact(group, traced, ulps, most)
+        if found is None or round_to == 1:
+            return found
+        left = rounded_up(found.size, len(found.keep), round_to)
+        if left == found.size:
+            return None
+        if group.recurrences:
+            return self.exact(group, traced, ulps, found.size - left)
+        return restored(found, left)
 
     def exact(self, group: ChannelGroup, traced: Trace, ulps: float, most: int | None) -> Merge | None:
         """The exact pass on one group; what it proves but must leave is remembered."""
@@ -183,7 +219,7 @@ class _Job:
         self.trace = trace(document, input_shapes=self.input_shapes, shapes=shapes)
         self.rounds.append(merges)
 
-    def _applied(self, merges: tuple[Merge, ...]) -> tuple[Merge, ...]:
+    def applied(self, merges: tuple[Merge, ...]) -> tuple[Merge, ...]:
         """Apply what can be applied; groups whose sizes do not follow are left alone, with the reason."""
         while merges:
             try:
@@ -207,7 +243,7 @@ class _Job:
             for g in self.trace.groups
             if g.frozen is None
             and g.name not in self.declined
-            and self._wanted(g)
+            and self.wanted(g)
             and (g.name not in self.settled or any(b.tensor in self.changed for b in g.bindings))
         ]
 
@@ -216,7 +252,8 @@ class _Job:
         rows = (b.tensor for b in group.bindings if b.role is not Role.CONSUMER)
         return any(self.changed.get(tensor, set()) - {group.name} for tensor in rows)
 
-    def _wanted(self, group: ChannelGroup) -> bool:
+    def wanted(self, group: ChannelGroup) -> bool:
+        """Do the patterns ask for this group?"""
         names = _names(group)
         return (not self.include or _hit(names, self.include)) and not _hit(names, self.exclude)
 
@@ -248,4 +285,4 @@ def _hit(names: set[str], patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(n, p) for n in names for p in patterns)
 
 
-__all__ = ["Document", "Method", "Reduction", "fixed_inputs", "merge", "replay"]
+__all__ = ["Document", "Job", "Method", "Reduction", "fixed_inputs", "merge", "replay"]

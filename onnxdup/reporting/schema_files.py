@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from onnxdup.reporting import search_schema
 from onnxdup.reporting.codec import json_schema
 from onnxdup.reporting.schema import DOCUMENTS, SCHEMA_VERSION
 
@@ -14,7 +15,10 @@ FOLDER = Path(__file__).parent / "schemas"
 
 def schemas() -> dict[str, dict[str, Any]]:
     """File name → JSON Schema, one per document."""
-    return {f"{name.partition('/')[2]}.json": _schema(name) for name in DOCUMENTS}
+    found = {name: _schema(name, cls, SCHEMA_VERSION) for name, cls in DOCUMENTS.items()}
+    for name, cls in search_schema.DOCUMENTS.items():
+        found[name] = _schema(name, cls, search_schema.SCHEMA_VERSION)
+    return {f"{name.partition('/')[2]}.json": schema for name, schema in found.items()}
 
 
 def text(schema: dict[str, Any]) -> str:
@@ -29,8 +33,6 @@ def write(folder: Path = FOLDER) -> None:
         (folder / name).write_text(text(schema), encoding="utf-8")
 
 
-def _schema(name: str) -> dict[str, Any]:
-    major = SCHEMA_VERSION.partition(".")[0]
-    return json_schema(
-        DOCUMENTS[name], title=f"{name} {SCHEMA_VERSION}", identifier=f"urn:{name.replace('/', ':')}:{major}"
-    )
+def _schema(name: str, cls: type[Any], version: str) -> dict[str, Any]:
+    major = version.partition(".")[0]
+    return json_schema(cls, title=f"{name} {version}", identifier=f"urn:{name.replace('/', ':')}:{major}")

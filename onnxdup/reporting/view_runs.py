@@ -162,11 +162,8 @@ def _plan(report: MergeReport) -> Line:
     plan = report.plan
     if not plan.exact and not plan.approximate:
         return Line(f"Nothing to merge at tau {plan.tau:g} ({plan.method}): the output equals the input.")
-    near = (
-        f" and {count(plan.approximate)} by {plan.method} at tau {plan.tau:g}"
-        if plan.method != "exact"
-        else ""
-    )
+    at = f" at tau {plan.tau:g}" if plan.tau < 1 else ""
+    near = f" and {count(plan.approximate)} by {plan.method}{at}" if plan.method != "exact" else ""
     groups = f"{plan.groups} channel group{'s' if plan.groups != 1 else ''}"
     return Line(f"Removed {count(plan.exact)} channels by exact relations{near}, in {groups}.")
 

@@ -1,0 +1,92 @@
+"""`onnxdup.shrink` and `onnxdup.sweep`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnxdup import api
+from onnxdup.api.merging import Say, Target
+from onnxdup.api.shrinking import Asked, Shrunk, run
+from onnxdup.api.verification import Runs
+from onnxdup.reduce.budget import Budget
+from onnxdup.reduce.shrink import How
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def shrink(
+    model: Any,
+    *,
+    keep: float | None = None,
+    target_params: int | None = None,
+    target_macs: int | None = None,
+    target_bytes: int | None = None,
+    target_latency: float | None = None,
+    max_drop: float | None = None,
+    max_error: float | None = None,
+    min_agreement: float | None = None,
+    confidence: float = 0.95,
+    method: str = "obs",
+    round_to: int = 1,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    constant_inputs: bool = False,
+    data: Any = None,
+    holdout: Any = None,
+    batch: int = 1,
+    exact_ulp: int = 4,
+    samples: int | None = None,
+    seed: int = 0,
+    provider: str = "auto",
+    input_shapes: Shapes | None = None,
+    state: str | Path | None = None,
+    resume: bool = False,
+    output: str | Path | None = None,
+    in_place: bool = False,
+    ledger: str | Path | None = None,
+    keep_rejected: bool = False,
+    stamp: bool = True,
+    progress: Say | None = None,
+) -> Shrunk:
+    """The smallest model within a budget: an exact pass, then channels of all groups in the order of their
+    predicted error per saved cost, as far as the budget asks or allows.
+
+    Targets make it small: `keep` (share of the channels of all groups that can be cut, together),
+    `target_params`, `target_macs` (of a sample), `target_bytes` (model and external data), `target_latency`
+    (measured milliseconds of a `batch`). Limits keep it good: `max_drop` (percentage points of accuracy on
+    `data`, which must be shown at `confidence`), `max_error` (relative root mean square of the outputs'
+    change), `min_agreement` (percent of equal top-1 answers). With targets the least reduction that reaches
+    them is taken, and must keep the limits; with limits alone the largest that keeps them.
+
+    Counts that are left are multiples of `round_to`, or the group stays. `holdout` are data on which the
+    chosen model is measured once more, for an accuracy that the choice did not see. `state` is a file that
+    remembers what was measured; with `resume` an interrupted search goes on from it.
+
+    Raises `OverBudget` (a `GateFailed` with the report) where no model is within the budget, `CannotVerify`
+    where that could not be measured, `UsageError` for a bad budget.
+    """
+    budget = Budget(
+        *(keep, target_params, target_macs, target_bytes, target_latency),
+        max_drop=max_drop,
+        max_error=max_error,
+        min_agreement=min_agreement,
+        confidence=confidence,
+    )
+    how = How(
+        method,
+        round_to,
+        tuple(include),
+        tuple(exclude),
+        None if input_shapes is None else dict(input_shapes),
+        exact_ulp,
+        constant_inputs,
+    )
+    return run(
+        api.load(model),
+        Asked(budget, how, batch, holdout, None if state is None else Path(state), resume),
+        Target(None if output is None else Path(output), in_place, ledger, keep_rejected, stamp),
+        Runs(data, samples, seed, provider, input_shapes, exact_ulp),
+        progress,
+    )

@@ -1,0 +1,123 @@
+"""`onnxdup shrink MODEL --max-drop P -o OUT`: the smallest model within a budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onnxdup.cli import options as opt
+from onnxdup.cli import values
+from onnxdup.cli.amounts import AMOUNT
+from onnxdup.cli.isolate import isolated
+from onnxdup.cli.merge import target_of
+
+
+@click.command("shrink")
+@click.argument("model")
+@opt.option("-o", "--output", type=opt.PATH, metavar="FILE", help="Where the smaller model goes.")
+@opt.option(
+    "--keep",
+    type=values.TAU,
+    metavar="F",
+    help="Target: this share of the channels of all groups that can be cut, together.",
+)
+@opt.option("--target-params", type=AMOUNT, metavar="N", help="Target: at most N parameters, as 1.5M.")
+@opt.option(
+    "--target-macs", type=AMOUNT, metavar="N", help="Target: at most N multiply-accumulates a sample."
+)
+@opt.option("--target-bytes", type=AMOUNT, metavar="N", help="Target: at most N bytes, as 2MiB.")
+@opt.option(
+    "--target-latency",
+    type=opt.NOT_NEGATIVE,
+    metavar="MS",
+    help="Target: a batch takes at most MS milliseconds, measured here.",
+)
+@opt.option(
+    "--max-drop",
+    type=opt.NOT_NEGATIVE,
+    metavar="P",
+    help="Limit: accuracy on --data falls by at most P percentage points, shown at --confidence.",
+)
+@opt.option(
+    "--max-error",
+    type=opt.NOT_NEGATIVE,
+    metavar="E",
+    help="Limit: outputs change by at most E of their root mean square (no labels needed).",
+)
+@opt.min_agreement
+@opt.option(
+    "--confidence",
+    type=click.FloatRange(0.5, 1, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Confidence of --max-drop, one-sided.",
+)
+@opt.option("--method", metavar="NAME", default="obs", show_default=True, help="How groups are narrowed.")
+@opt.option(
+    "--round-to",
+    type=opt.POSITIVE,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="What a group keeps is a multiple of N, or all.",
+)
+@opt.data
+@opt.option("--holdout", metavar="DATA", help="Data on which the result is measured that chose nothing.")
+@opt.option(
+    "--batch", type=opt.POSITIVE, default=1, show_default=True, help="Samples per run of --target-latency."
+)
+@opt.option("--state", type=opt.PATH, metavar="FILE", help="Remember in FILE what was measured.")
+@opt.option("--resume", is_flag=True, help="Go on from --state where an earlier run was interrupted.")
+@opt.option("--plan-out", type=opt.PATH, metavar="FILE", help="Write the plan as JSON.")
+@opt.many(opt.exact_ulp, opt.writing, opt.include, opt.exclude, opt.constant_inputs, isolated, opt.running)
+@opt.common
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    *,
+    model: str,
+    output: Path | None,
+    plan_out: Path | None,
+    in_place: bool,
+    no_stamp: bool,
+    input_shape: tuple[str, ...],
+    allow_linked_data: bool,
+    **choices: Any,
+) -> int:
+    """The smallest model within a budget.
+
+    With a target, the least reduction that reaches it; with limits alone, the largest that keeps them. Exact
+    merges come first; then channels go in the order of predicted error per saved cost. Candidates are
+    measured, and the result is verified before it is written. Nothing is written where no model is within
+    the budget.
+    """
+    target = target_of(model, output, in_place)
+    shapes = values.shapes(input_shape)
+    from onnxdup import api
+    from onnxdup.reporting import search_formats as formats
+
+    console = opt.console_of(context)
+    document = api.load(model, allow_linked_data=allow_linked_data)
+    try:
+        with console.working(model) as say:
+            shrunk = api.shrink(
+                document,
+                output=target,
+                in_place=in_place,
+                stamp=not no_stamp,
+                input_shapes=shapes,
+                progress=say,
+                **choices,
+            )
+    except api.OverBudget as over:
+        console.emit(over.report, formats.FORMATS, formats.view, formats.of_suffix)
+        raise
+    if plan_out is not None:
+        shrunk.save_plan(plan_out)
+    if shrunk.report.merge is not None:
+        console.took(shrunk.report.merge.provider_note)
+    console.emit(shrunk.report, formats.FORMATS, formats.view, formats.of_suffix)
+    return 0

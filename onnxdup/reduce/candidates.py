@@ -1,0 +1,107 @@
+"""Models of any widths from one trace: moments and orders once per group, then cut at any count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from onnxdup.channels import ChannelGroup
+from onnxdup.errors import UsageError
+from onnxdup.graph import Document
+from onnxdup.merging import Merge, Method, Problem, approximate_merge
+from onnxdup.merging.plan import Index
+from onnxdup.merging.removal import order
+from onnxdup.reduce.curves import Curve
+from onnxdup.reduce.merge import Job
+from onnxdup.reduce.sizes import Sizes, Unit
+from onnxdup.surgery import ShapesDisagree, Surgery
+
+Progress = Callable[[str], None]
+_WITHOUT_COUNT = ("exact", "paper")
+
+
+class Candidates:
+    """What `method` makes of the groups of `job.trace` at given counts.
+
+    `curves` has the groups with a predicted error; where a method predicts none, it holds nothing. Groups
+    that cannot be cut are not in `groups`: frozen, excluded, read without a weight, quantised, of one
+    channel, or with sizes that do not follow.
+    """
+
+    def __init__(self, job: Job, method: Method, say: Progress) -> None:
+        if method.name in _WITHOUT_COUNT:
+            raise UsageError(f"{method.name} takes no number of channels", remedy="choose another --method")
+        self.job, self.method = job, method
+        open_to = [
+            g for g in job.trace.groups if cuttable(g) and job.wanted(g) and g.name not in job.declined
+        ]
+        self.groups = {g.name: g for g in open_to}
+        self.curves: dict[str, Curve] = {}
+        self._problems: dict[str, Problem] = {}
+        for name, group in list(self.groups.items()):
+            say(f"error curve of {name}")
+            self._add(group)
+        self._probe()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Channels of each group before anything is cut."""
+        return {name: g.size for name, g in self.groups.items()}
+
+    def costs(self, unit: Unit) -> Sizes:
+        """How the model's size in a unit depends on the groups."""
+        return Sizes(self.job.trace, self.groups.values(), unit)
+
+    def merges(self, counts: Mapping[str, int]) -> tuple[Merge, ...]:
+        """One merge for every group that `counts` narrows."""
+        found = [self._merge(g, counts.get(name, g.size)) for name, g in self.groups.items()]
+        return tuple(m for m in found if m is not None)
+
+    def document(self, counts: Mapping[str, int]) -> Document:
+        """The model with these counts."""
+        merges = self.merges(counts)
+        return Surgery(self.job.trace, merges).apply()[0] if merges else self.job.trace.document
+
+    def _add(self, group: ChannelGroup) -> None:
+        problem = Problem.of(self.job.trace, group)
+        if not all(np.isfinite(rows).all() for rows in problem.parts):
+            del self.groups[group.name]
+            return
+        removal = order(self.method, group, self.job.trace)
+        if removal is not None and np.isfinite(removal.cost).all():
+            self.curves[group.name] = Curve.of(group.name, removal)
+            self._problems[group.name] = problem
+
+    def _merge(self, group: ChannelGroup, count: int) -> Merge | None:
+        if count >= group.size:
+            return None
+        curve, compensate = self.curves.get(group.name), self.method.compensation
+        if curve is None or compensate is None:
+            return approximate_merge(self.method, group, self.job.trace, 1.0, count / group.size)
+        return compensate(self._problems[group.name], labels(curve.sequence, count))
+
+    def _probe(self) -> None:
+        """Cut one channel of every group: those whose sizes do not follow go, with the reason."""
+        while self.groups:
+            try:
+                self.document({name: size - 1 for name, size in self.sizes.items()})
+                return
+            except ShapesDisagree as error:
+                for name in error.groups:
+                    self.job.declined[name] = f"sizes in the graph do not follow: {error.what}"
+                    self.groups.pop(name, None)
+                    self.curves.pop(name, None)
+
+
+def cuttable(group: ChannelGroup) -> bool:
+    """May an approximate method remove channels of it?"""
+    return group.frozen is None and group.approximable and not group.quantised and group.size > 1
+
+
+def labels(sequence: Index, count: int) -> Index:
+    """A label of its own for each of the last `count` channels of a removal order, -1 for the others."""
+    out = np.full(len(sequence), -1)
+    kept = np.sort(sequence[len(sequence) - count :])
+    out[kept] = np.arange(count)
+    return out
