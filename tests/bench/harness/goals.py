@@ -35,21 +35,13 @@ def _find(rows: Rows, row: str, method: str, keep: float, data: bool, scope: str
     return None
 
 
-def _drop(rows: Rows, row: str, line: Line) -> float:
-    """Points lost against the same seeds' bases."""
-    base = next(found for found in rows[row, "layers"] if found.method == "base")
-    bases = {o.cell.seed: o.accuracy or 0.0 for o in base.outcomes}
-    gaps = [100 * (bases[o.cell.seed] - (o.accuracy or 0.0)) for o in line.outcomes if o.cell.seed in bases]
-    return sum(gaps) / max(len(gaps), 1)
-
-
 def _mlp(rows: Rows) -> Iterator[str]:
     for decay, keep, limit in MLP:
         row = f"mlp500_standardised_wd{decay}"
         found = [line for m in OURS if (line := _find(rows, row, m, keep, False)) is not None]
         if found:
-            drops = ", ".join(f"{line.method} {_drop(rows, row, line):.2f}" for line in found)
-            best = min(_drop(rows, row, line) for line in found)
+            drops = ", ".join(f"{line.method} {line.lost:.2f}" for line in found)
+            best = min(line.lost for line in found)
             what = f"MLP wd {decay}, {1 - keep:.0%} of fc1 removed without data: at most {limit:g} points"
             yield _row(what, drops, best <= limit)
 
@@ -59,13 +51,13 @@ def _resnet(rows: Rows) -> Iterator[str]:
     norm = _find(rows, row, "norm", 0.6, False)
     if norm is None:
         return
-    lost = _drop(rows, row, norm)
+    lost = norm.lost
     for data, share in ((False, 5), (True, 10)):
         mine = _find(rows, row, "obs", 0.6, data)
         what = "with calibration images" if data else "without data"
         if mine is None:
             continue
-        drop = _drop(rows, row, mine)
+        drop = mine.lost
         limit = f"ResNet-20, 40 % removed {what}: at most 1/{share} of what norm loses"
         yield _row(limit, f"{drop:.2f} of {lost:.2f}", drop * share <= lost)
         for rival in (_find(rows, row, name, 0.6, False) for name in RIVALS):
@@ -83,7 +75,7 @@ def _lost(rows: Rows) -> Iterator[str]:
     for (row, scope), found in sorted(rows.items()):
         for keep in sorted({line.keep for line in found if line.method != "base"}, reverse=True):
             for data in (False, True):
-                some = [line for line in found if line.keep == keep and bool(line.images) == data]
+                some = [x for x in found if x.keep == keep and x.comparable and bool(x.images) == data]
                 mine = [line for line in some if line.method in OURS]
                 if not mine or len(mine) == len(some):
                     continue

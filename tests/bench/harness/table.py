@@ -22,17 +22,23 @@ from measure import unpacked
 from onnxdup.evaluation.statistics import mcnemar, wilson
 
 LEVEL = 0.05
+SLACK = 0.02
+"""Shares of channels that differ by more are not compared."""
 Rows = dict[tuple[str, str], list["Line"]]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One method (with `images` calibration images) at one share kept, over the seeds of a row."""
+    """One method (with `images` calibration images) at one share kept, over the seeds of a row.
+
+    `bases` are the accuracies of the models that were cut, in the order of the outcomes.
+    """
 
     method: str
     images: int
     keep: float
     outcomes: tuple[Outcome, ...]
+    bases: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:
@@ -45,15 +51,29 @@ class Line:
         return float(np.mean([100 * (o.accuracy or 0) for o in self.outcomes]))
 
     @property
+    def lost(self) -> float:
+        """Percentage points lost against the models that were cut, mean over the seeds."""
+        return float(np.mean(self._losses))
+
+    @property
     def spread(self) -> float:
-        """Standard deviation over the seeds, percentage points; 0 for one seed."""
-        values = [100 * (o.accuracy or 0) for o in self.outcomes]
+        """Standard deviation over the seeds of the points lost, of the base: its accuracy; 0 for one."""
+        values = [100 * b for b in self.bases] if self.method == "base" else self._losses
         return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+    @property
+    def _losses(self) -> list[float]:
+        return [100 * (b - (o.accuracy or 0)) for b, o in zip(self.bases, self.outcomes, strict=True)]
 
     @property
     def kept(self) -> float:
         """Share of the channels that is left, mean over the seeds."""
         return float(np.mean([o.kept for o in self.outcomes]))
+
+    @property
+    def comparable(self) -> bool:
+        """Did it leave about as many channels as it was asked to?"""
+        return abs(self.kept - self.keep) <= SLACK
 
 
 def tied(first: Line, second: Line) -> bool:
@@ -70,13 +90,18 @@ def tied(first: Line, second: Line) -> bool:
 
 
 def lines(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Line]]:
-    """Lines of each (row, scope)."""
+    """Lines of each (row, scope), of the models whose base was measured."""
+    bases = {(o.cell.model, o.cell.scope): o.accuracy for o in outcomes if o.cell.method == "base"}
     held: dict[tuple[str, str], dict[tuple[str, int, float], list[Outcome]]] = defaultdict(dict)
     for o in outcomes:
-        if o.accuracy is not None:
+        if o.accuracy is not None and (o.cell.model, o.cell.scope) in bases:
             key = (o.cell.method, o.cell.images, o.cell.keep)
             held[o.cell.row, o.cell.scope].setdefault(key, []).append(o)
-    return {row: [Line(*key, tuple(found)) for key, found in cells.items()] for row, cells in held.items()}
+
+    def line(key: tuple[str, int, float], found: list[Outcome]) -> Line:
+        return Line(*key, tuple(found), tuple(bases[o.cell.model, o.cell.scope] or 0.0 for o in found))
+
+    return {row: [line(key, found) for key, found in cells.items()] for row, cells in held.items()}
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -100,21 +125,21 @@ def _table(row: str, scope: str, found: Sequence[Line]) -> str:
 
 def _best(found: Sequence[Line], keep: float, data: bool) -> Line | None:
     """The most accurate line: of those without data, or of all."""
-    candidates = [line for line in found if line.keep == keep and (data or not line.images)]
+    candidates = [x for x in found if x.keep == keep and x.comparable and (data or not x.images)]
     return max(candidates, key=lambda line: line.accuracy, default=None)
 
 
 def _title(row: str, scope: str, found: Sequence[Line]) -> str:
     what = "the layers of families.toml" if scope == "layers" else "every unfrozen group"
-    title = f"### {row}, {what} cut\n\n"
+    title = f"### {row}, {what} cut\n"
     base = next((line for line in found if line.method == "base"), None)
     if base is None:
         return title
     samples, seeds = base.outcomes[0].samples, len(base.outcomes)
     half = 100 * wilson(round(base.accuracy / 100 * samples), samples).high - base.accuracy
     return (
-        f"{title}Base {_figure(base)} % on {samples} test images (± {half:.1f} at 95 %), "
-        f"{seeds} seed{'s' * (seeds > 1)}.\n\n"
+        f"{title}\nBase {_figure(base)} % on {samples} test images (± {half:.1f} at 95 %), "
+        f"{seeds} seed{'s' * (seeds > 1)}.\n"
     )
 
 
@@ -122,15 +147,18 @@ def _cell(line: Line | None, best: Line | None) -> str:
     if line is None:
         return "–"
     text = _figure(line)
-    if abs(line.kept - line.keep) > 0.02:
-        text += f" [kept {line.kept:.2f}]"
+    if not line.comparable:
+        return f"{text} [kept {line.kept:.2f}]"
     if best is None or line is best:
         return f"**{text}**"
     return f"{text} =" if tied(best, line) else text
 
 
 def _figure(line: Line) -> str:
-    return f"{line.accuracy:.2f}" + (f" ± {line.spread:.2f}" if len(line.outcomes) > 1 else "")
+    spread = f" ± {line.spread:.2f}" if len(line.outcomes) > 1 else ""
+    if line.method == "base":
+        return f"{line.accuracy:.2f}{spread}"
+    return f"{line.accuracy:.2f} ({-line.lost:+.2f}{spread})"
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> str:
