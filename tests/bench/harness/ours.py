@@ -19,6 +19,7 @@ from onnxdup.graph import Document
 from onnxdup.merging import METHODS
 from onnxdup.merging.problem import Problem
 
+SHRINK = "shrink"
 TAU_ONLY = frozenset({"paper"})
 """Methods that know no share of channels: tau is searched until as many channels are left."""
 DATA_AWARE = frozenset({"obs"})
@@ -38,8 +39,8 @@ class Request:
 
 
 def names() -> list[str]:
-    """The approximate methods of the table, in its order."""
-    return [name for name, method in METHODS.items() if method.selection is not None]
+    """The approximate methods of the table, in its order, and `shrink`, which allocates over the groups."""
+    return [*(name for name, method in METHODS.items() if method.selection is not None), SHRINK]
 
 
 def takes_data(method: str) -> bool:
@@ -48,16 +49,26 @@ def takes_data(method: str) -> bool:
 
 
 def reduced(document: Document, request: Request) -> onnx.ModelProto:
-    """The reduced model, as it is written. UsageError and its kin where the method declines."""
-    options: dict[str, Any] = {"method": request.method, "include": request.include, "tau": NEAR}
+    """The reduced model, as it is written; UsageError and its kin where the method declines.
+
+    For `shrink`, `keep` is the share of the channels of all groups together.
+    """
+    options: dict[str, Any] = {"include": request.include}
+    if request.calibration is not None:
+        options["calibration"] = request.calibration
+    if request.method == SHRINK:
+        return _saved(onnxdup.shrink(document, keep=request.keep, **options))
+    options |= {"method": request.method, "tau": NEAR}
     if request.method in TAU_ONLY:
         options["tau"] = tau_for(document, request.keep, request.include)
     else:
         options["keep"] = request.keep
-    if request.calibration is not None:
-        options["calibration"] = request.calibration
+    return _saved(onnxdup.merge(document, **options))
+
+
+def _saved(result: onnxdup.Merged | onnxdup.Shrunk) -> onnx.ModelProto:
     with TemporaryDirectory() as folder:
-        return onnx.load(onnxdup.merge(document, **options).save(Path(folder) / "reduced.onnx"))
+        return onnx.load(result.save(Path(folder) / "reduced.onnx"))
 
 
 def open_groups(traced: Trace, include: tuple[str, ...]) -> list[ChannelGroup]:
