@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from onnxdup.api.merging import Say
     from onnxdup.api.pages import Reported
     from onnxdup.api.searches import shrink as shrink
+    from onnxdup.api.searches import sweep as sweep
     from onnxdup.api.shrinking import OverBudget as OverBudget
     from onnxdup.api.shrinking import Shrunk as Shrunk
     from onnxdup.gate.schema import CheckReport

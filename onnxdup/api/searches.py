@@ -8,10 +8,15 @@ from typing import Any
 
 from onnxdup import api
 from onnxdup.api.merging import Say, Target
-from onnxdup.api.shrinking import Asked, Shrunk, run
+from onnxdup.api.shrinking import Asked, Shrunk
+from onnxdup.api.shrinking import run as run_shrink
+from onnxdup.api.sweeping import Grid
+from onnxdup.api.sweeping import run as run_sweep
 from onnxdup.api.verification import Runs
 from onnxdup.reduce.budget import Budget
 from onnxdup.reduce.shrink import How
+from onnxdup.reduce.sweep import TAUS
+from onnxdup.reporting.search_schema import SweepReport
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -83,10 +88,46 @@ def shrink(
         exact_ulp,
         constant_inputs,
     )
-    return run(
+    return run_shrink(
         api.load(model),
         Asked(budget, how, batch, holdout, None if state is None else Path(state), resume),
         Target(None if output is None else Path(output), in_place, ledger, keep_rejected, stamp),
         Runs(data, samples, seed, provider, input_shapes, exact_ulp),
+        progress,
+    )
+
+
+def sweep(
+    model: Any,
+    data: Any = None,
+    *,
+    methods: Sequence[str] = ("paper", "norm", "cluster", "obs"),
+    taus: Sequence[float] | None = None,
+    keeps: Sequence[float] = (),
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    samples: int | None = None,
+    seed: int = 0,
+    provider: str = "auto",
+    input_shapes: Shapes | None = None,
+    state: str | Path | None = None,
+    resume: bool = False,
+    progress: Say | None = None,
+) -> SweepReport:
+    """Accuracy against compression: every method at each of `taus` (thresholds) and `keeps` (shares of its
+    channels that every group keeps). Without labels in `data`, the error of the outputs.
+
+    `methods` are those of `merge`, and `shrink`: a share of all channels together, allocated by predicted
+    error. `taus` are those of the paper's Figure 8 where neither taus nor shares are given. `state` remembers
+    every point in a file; with `resume` an interrupted sweep goes on from it. Nothing is judged or written.
+    Raises `CannotVerify` where a model cannot run.
+    """
+    if taus is None:
+        taus = () if keeps else TAUS
+    where = None if state is None else Path(state)
+    return run_sweep(
+        api.load(model),
+        Grid(tuple(methods), tuple(taus), tuple(keeps), tuple(include), tuple(exclude), where, resume),
+        Runs(data, samples, seed, provider, input_shapes),
         progress,
     )

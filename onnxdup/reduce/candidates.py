@@ -18,7 +18,8 @@ from onnxdup.reduce.sizes import Sizes, Unit
 from onnxdup.surgery import ShapesDisagree, Surgery
 
 Progress = Callable[[str], None]
-_WITHOUT_COUNT = ("exact", "paper")
+WITHOUT_COUNT = ("exact", "paper")
+"""Methods that take no number of channels: what they find decides."""
 
 
 class Candidates:
@@ -30,7 +31,7 @@ class Candidates:
     """
 
     def __init__(self, job: Job, method: Method, say: Progress) -> None:
-        if method.name in _WITHOUT_COUNT:
+        if method.name in WITHOUT_COUNT:
             raise UsageError(f"{method.name} takes no number of channels", remedy="choose another --method")
         self.job, self.method = job, method
         open_to = [

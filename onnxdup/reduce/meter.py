@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from onnxdup.errors import CannotVerify
-from onnxdup.evaluation import latency, measured_cost, paired
+from onnxdup.evaluation import Paired, latency, measured_cost, paired
 from onnxdup.evaluation.accuracy import Accuracy, AccuracyMeter
 from onnxdup.evaluation.fidelity import FidelityMeter
 from onnxdup.evaluation.source import open_source
@@ -29,13 +29,12 @@ LATENCY_RUNS = 30
 class Quality:
     """A candidate beside the original on the same samples.
 
-    `drop` and its one-sided upper bound `drop_bound` are in percentage points, None without labels. `error`
-    is sqrt(Σ |a − b|² / Σ |a|²), the largest over the outputs; `agreement` the share of equal top-1 answers.
+    `accuracy` and `paired` (against the original) are None without labels. `error` is
+    sqrt(Σ |a − b|² / Σ |a|²), the largest over the outputs; `agreement` the share of equal top-1 answers.
     """
 
     accuracy: Accuracy | None
-    drop: float | None
-    drop_bound: float | None
+    paired: Paired | None
     error: float
     agreement: float | None
     finite: bool
@@ -80,6 +79,16 @@ class Meter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that all models run on."""
+        return self._session.provider
+
+    @property
+    def note(self) -> str:
+        """What `auto` took, and why."""
+        return self._session.note
 
     @property
     def labelled(self) -> bool:
@@ -133,11 +142,11 @@ class Meter:
                 count.add(second, batch.count)
         found = [m.result() for m in meters]
         after = count.result() if count is not None else None
-        drop, bound = _drop(before, after, confidence)
+        pair = paired(before.right, after.right, confidence) if before and after else None
         broken = any(not f.finite and not math.isfinite(f.max_absolute_error) for f in found)
         agreements = [f.agreement for f in found if f.agreement is not None]
         error = max((_relative(m) for m in meters), default=0.0)
-        return Quality(after, drop, bound, error, min(agreements, default=None), not broken)
+        return Quality(after, pair, error, min(agreements, default=None), not broken)
 
     def _outputs(self) -> Any:
         """The original's outputs, batch by batch: held, or made again."""
@@ -159,15 +168,6 @@ class Meter:
         for batch, out in zip(self.source.batches(), self._outputs(), strict=True):
             meter.add(out, batch.count)
         return meter.result()
-
-
-def _drop(
-    before: Accuracy | None, after: Accuracy | None, confidence: float
-) -> tuple[float | None, float | None]:
-    if before is None or after is None:
-        return None, None
-    found = paired(before.right, after.right, confidence)
-    return 100 * found.drop, 100 * found.drop_bounds(confidence).high
 
 
 def _relative(meter: FidelityMeter) -> float:

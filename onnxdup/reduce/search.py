@@ -218,9 +218,10 @@ class Search:
         self.say(f"running {position} of {len(self.path)} steps")
         found = self.meter.quality(document, self.budget.confidence)
         agreement = None if found.agreement is None else 100 * found.agreement
+        pair, level = found.paired, self.budget.confidence
         return Measures(
-            drop=found.drop,
-            drop_bound=found.drop_bound,
+            drop=None if pair is None else 100 * pair.drop,
+            drop_bound=None if pair is None else 100 * pair.drop_bounds(level).high,
             error=found.error,
             agreement=agreement,
             finite=found.finite,

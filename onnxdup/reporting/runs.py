@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # evaluation brings scipy.stats and onnxruntime, which a repo
 
 T = TypeVar("T")
 TOOL = schema.Tool("onnxdup", __version__)
-_PROVIDERS = {"CPUExecutionProvider": "CPU", "CUDAExecutionProvider": "CUDA"}
+PROVIDERS = {"CPUExecutionProvider": "CPU", "CUDAExecutionProvider": "CUDA"}
 
 
 def identity(document: Document, path: str | None = None) -> schema.ModelIdentity:
@@ -91,7 +91,7 @@ def macs(found: evaluation.Comparison) -> schema.Change | None:
 
 def provider(found: evaluation.Comparison | evaluation.Evaluation) -> str:
     """CPU, CUDA, or the execution provider's own name."""
-    return _PROVIDERS.get(found.provider, found.provider)
+    return PROVIDERS.get(found.provider, found.provider)
 
 
 def _inputs(

@@ -7,8 +7,10 @@ from dataclasses import asdict
 
 from onnxdup import evaluation
 from onnxdup.channels import Trace
+from onnxdup.evaluation.source import MadeUpSource
 from onnxdup.graph import Document
 from onnxdup.reduce.budget import Budget
+from onnxdup.reduce.meter import Meter, Quality
 from onnxdup.reduce.search import Trial
 from onnxdup.reduce.shrink import How, Shrinkage
 from onnxdup.reporting import runs, schema
@@ -111,3 +113,38 @@ def _widths(before: Trace, after: Trace) -> tuple[search.GroupWidth, ...]:
         for g in before.groups
         if g.frozen is None
     )
+
+
+def sweep_point(
+    method: str,
+    document: Document,
+    measured: Quality,
+    macs: int | None,
+    filters: int,
+    *,
+    tau: float | None = None,
+    keep: float | None = None,
+    note: str = "",
+) -> search.SweepPoint:
+    """One reduced model, measured."""
+    return search.SweepPoint(
+        method=method,
+        tau=tau,
+        keep=keep,
+        filters=filters,
+        parameters=evaluation.cost(document).parameters,
+        macs=macs,
+        bytes=document.nbytes,
+        accuracy=runs.accuracy(measured.accuracy),
+        paired=runs.paired(measured.paired),
+        error=measured.error,
+        agreement=measured.agreement,
+        note=note,
+    )
+
+
+def sweep_inputs(meter: Meter, seed: int) -> schema.Inputs:
+    """What all points were run on."""
+    source = meter.source
+    made_up = isinstance(source, MadeUpSource)
+    return schema.Inputs(source.name, source.samples, meter.labelled, seed if made_up else None)

@@ -15,7 +15,7 @@ from onnxdup.cli import values
 from onnxdup.errors import UsageError
 
 Cli = Callable[..., Done]
-COMMANDS = ("report", "merge", "shrink", "evaluate", "verify")
+COMMANDS = ("report", "merge", "shrink", "sweep", "evaluate", "verify")
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,7 @@ def measured(result: Shrinkage) -> Measures:
             parameters=cost(document).parameters,
             macs=meter.macs(document),
             bytes=document.nbytes,
-            drop=quality.drop,
-            drop_bound=quality.drop_bound,
+            drop_bound=100 * quality.paired.drop_bounds().high if quality.paired else None,
             error=quality.error,
             agreement=agreement,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from io import StringIO
+from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
 from onnxdup.reporting.plots.palette import LIGHT
@@ -72,6 +72,21 @@ def to_inline_svg(chart: Chart, prefix: str) -> str:
     for role, colour in LIGHT.items():
         text = text.replace(colour, f"var(--{role})")
     return text
+
+
+def to_png(chart: Chart, dpi: int = 144) -> bytes:
+    """The same drawing in pixels."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    out = BytesIO()
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(chart.size[0] / 72, chart.size[1] / 72), layout="constrained")
+        FigureCanvasAgg(figure)
+        chart.draw(figure.add_subplot())
+        figure.savefig(out, format="png", dpi=dpi, facecolor=LIGHT["paper"], metadata={"Software": None})
+    return out.getvalue()
 
 
 def _drawn(chart: Chart, ground: str) -> str:

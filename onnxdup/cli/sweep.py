@@ -1,0 +1,99 @@
+"""`onnxdup sweep MODEL --data D`: accuracy against compression, for methods and settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onnxdup.cli import options as opt
+from onnxdup.cli import values
+from onnxdup.cli.isolate import isolated
+from onnxdup.errors import UsageError
+
+
+@click.command("sweep")
+@click.argument("model")
+@opt.data
+@opt.option(
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="NAME",
+    default=("paper", "norm", "cluster", "obs"),
+    show_default=True,
+    help="Methods of merge, and shrink: one share of all channels, allocated by error (repeatable).",
+)
+@opt.option(
+    "--tau",
+    "taus",
+    type=values.TAU,
+    multiple=True,
+    help="Similarity threshold (repeatable; 1, .95, .9, .85, .8 without --tau and --keep).",
+)
+@opt.option(
+    "--keep",
+    "keeps",
+    type=values.TAU,
+    multiple=True,
+    metavar="F",
+    help="Share of its channels that every group keeps (repeatable).",
+)
+@opt.option("--csv", type=opt.PATH, metavar="FILE", help="Also write the table as CSV.")
+@opt.option("--plot", type=opt.PATH, metavar="FILE", help="Also draw it, as .svg or .png.")
+@opt.option(
+    "--against",
+    type=click.Choice(("filters", "parameters", "macs", "bytes")),
+    default="filters",
+    show_default=True,
+    help="What --plot counts.",
+)
+@opt.option("--state", type=opt.PATH, metavar="FILE", help="Remember in FILE what was measured.")
+@opt.option("--resume", is_flag=True, help="Go on from --state where an earlier run was interrupted.")
+@opt.many(opt.include, opt.exclude, isolated, opt.running, opt.common)
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    *,
+    model: str,
+    csv: Path | None,
+    plot: Path | None,
+    against: Any,
+    taus: tuple[float, ...],
+    input_shape: tuple[str, ...],
+    allow_linked_data: bool,
+    **choices: Any,
+) -> int:
+    """Accuracy against compression: methods at thresholds or shares.
+
+    Every model is measured on --data; without labels the table shows the error of the outputs. Nothing is
+    judged, and no model is written.
+    """
+    shapes = values.shapes(input_shape)
+    from onnxdup import api
+    from onnxdup.reporting import search_formats as formats
+    from onnxdup.reporting import sweep_csv
+    from onnxdup.reporting.plots import sweep as drawing
+
+    if plot is not None:
+        drawing.demand(plot)
+    console = opt.console_of(context)
+    document = api.load(model, allow_linked_data=allow_linked_data)
+    with console.working(model) as say:
+        report = api.sweep(document, taus=taus or None, input_shapes=shapes, progress=say, **choices)
+    console.took(report.provider_note)
+    if csv is not None:
+        _write(csv, sweep_csv.render(report))
+    if plot is not None:
+        drawing.save(report, plot, against)
+    console.emit(report, formats.FORMATS, formats.view, formats.of_suffix)
+    return 0
+
+
+def _write(path: Path, content: str) -> None:
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the table cannot be written: {error.strerror}", file=path) from error
