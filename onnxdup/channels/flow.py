@@ -195,27 +195,3 @@ def approximate_scales(reader: Reader, i: Index, j: Index, scale: Array) -> list
             np.where(good, r.a, 1.0), np.where(good, r.kappa, 0.0), r.noise, start.ok
         )
     return [(state[s.input].a, state[s.input].kappa if s.shift else zero) for s in group.sinks]
-
-
-def respond(reader: Reader, z: Array) -> list[Array]:
-    """What each sink sees of every channel when its pre-activation, at the end of the first linear form, is
-    z.
-
-    `z` (channels,) stands for the whole linear form: affine steps inside it are skipped. Windows over
-    positions see a constant.
-    """
-    group = reader.group
-    none = np.zeros(0, np.int64)
-    pairs = Pairs(reader, none, none)
-    linear: set[str] = set()
-    state: dict[str, Array] = {}
-    for item in in_order(group):
-        if isinstance(item, Source) or (
-            isinstance(item.transfer, Affine | Sum | Same) and all(x in linear for x in item.inputs)
-        ):
-            linear.add(item.output)
-            state[item.output] = z
-            continue
-        linear.discard(item.output)
-        state[item.output] = item.transfer.constant([state.get(x) for x in item.inputs], pairs)
-    return [state[s.input] for s in group.sinks]

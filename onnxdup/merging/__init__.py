@@ -5,23 +5,43 @@
 from __future__ import annotations
 
 from onnxdup.merging.exact import exact_merge
-from onnxdup.merging.methods import METHODS, Method, approximate_merge, method_named
+from onnxdup.merging.methods import (
+    COMPENSATIONS,
+    METHODS,
+    Method,
+    approximate_merge,
+    merge_to,
+    method_named,
+    order,
+    problem_of,
+)
+from onnxdup.merging.moments import Analytic, Moments
 from onnxdup.merging.plan import Entry, Merge, MergePlan, Readers, clones_as_lists, clones_of
 from onnxdup.merging.problem import Problem
+from onnxdup.merging.selection.clusters import Aim
+from onnxdup.merging.selection.obs import Removal
 from onnxdup.merging.sums import Left
 
 __all__ = [
+    "COMPENSATIONS",
     "METHODS",
+    "Aim",
+    "Analytic",
     "Entry",
     "Left",
     "Merge",
     "MergePlan",
     "Method",
+    "Moments",
     "Problem",
     "Readers",
+    "Removal",
     "approximate_merge",
     "clones_as_lists",
     "clones_of",
     "exact_merge",
+    "merge_to",
     "method_named",
+    "order",
+    "problem_of",
 ]

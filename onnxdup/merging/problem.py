@@ -35,12 +35,13 @@ class Problem:
     reader: Reader
     trace: Trace | None = None
     known_scales: tuple[float, ...] | None = None
+    moments: object | None = None
     cache: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, trace: Trace, group: ChannelGroup) -> Problem:
-        """The problem of one group of a trace."""
-        return cls(group, trace.reader(group), trace)
+    def of(cls, trace: Trace, group: ChannelGroup, moments: object | None = None) -> Problem:
+        """The problem of one group of a trace; `moments` provides its moments (see `merging.moments`)."""
+        return cls(group, trace.reader(group), trace, moments=moments)
 
     @cached_property
     def effective(self) -> Effective:

@@ -9,9 +9,7 @@ import numpy as np
 from onnxdup.channels import ChannelGroup
 from onnxdup.errors import UsageError
 from onnxdup.graph import Document
-from onnxdup.merging import Merge, Method, Problem, approximate_merge
-from onnxdup.merging.plan import Index
-from onnxdup.merging.removal import order
+from onnxdup.merging import Aim, Analytic, Merge, Method, Problem, merge_to, order, problem_of
 from onnxdup.reduce.curves import Curve
 from onnxdup.reduce.merge import Job
 from onnxdup.reduce.sizes import Sizes, Unit
@@ -40,6 +38,7 @@ class Candidates:
         self.groups = {g.name: g for g in open_to}
         self.curves: dict[str, Curve] = {}
         self._problems: dict[str, Problem] = {}
+        self._moments = Analytic(job.trace)
         for name, group in list(self.groups.items()):
             say(f"error curve of {name}")
             self._add(group)
@@ -65,22 +64,19 @@ class Candidates:
         return Surgery(self.job.trace, merges).apply()[0] if merges else self.job.trace.document
 
     def _add(self, group: ChannelGroup) -> None:
-        problem = Problem.of(self.job.trace, group)
-        if not all(np.isfinite(rows).all() for rows in problem.parts):
+        problem = problem_of(group, self.job.trace, self._moments)
+        if problem is None:
             del self.groups[group.name]
             return
-        removal = order(self.method, group, self.job.trace)
+        self._problems[group.name] = problem
+        removal = order(self.method, problem)
         if removal is not None and np.isfinite(removal.cost).all():
             self.curves[group.name] = Curve.of(group.name, removal)
-            self._problems[group.name] = problem
 
     def _merge(self, group: ChannelGroup, count: int) -> Merge | None:
         if count >= group.size:
             return None
-        curve, compensate = self.curves.get(group.name), self.method.compensation
-        if curve is None or compensate is None:
-            return approximate_merge(self.method, group, self.job.trace, 1.0, count / group.size)
-        return compensate(self._problems[group.name], labels(curve.sequence, count))
+        return merge_to(self.method, self._problems[group.name], Aim(1.0, count))
 
     def _probe(self) -> None:
         """Cut one channel of every group: those whose sizes do not follow go, with the reason."""
@@ -98,11 +94,3 @@ class Candidates:
 def cuttable(group: ChannelGroup) -> bool:
     """May an approximate method remove channels of it?"""
     return group.frozen is None and group.approximable and not group.quantised and group.size > 1
-
-
-def labels(sequence: Index, count: int) -> Index:
-    """A label of its own for each of the last `count` channels of a removal order, -1 for the others."""
-    out = np.full(len(sequence), -1)
-    kept = np.sort(sequence[len(sequence) - count :])
-    out[kept] = np.arange(count)
-    return out

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onnxdup.merging import Removal
 from onnxdup.merging.plan import Array, Index
-from onnxdup.merging.removal import Removal
 
 
 @dataclass(frozen=True)

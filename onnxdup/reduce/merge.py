@@ -11,6 +11,7 @@ from onnxdup.channels.relation import EXACT_ULP
 from onnxdup.errors import UsageError
 from onnxdup.graph import Document, blamed
 from onnxdup.merging import (
+    Analytic,
     Left,
     Merge,
     MergePlan,
@@ -43,6 +44,8 @@ def merge(
     ulps: float = EXACT_ULP,
     constant_inputs: bool = False,
     clones: bool = True,
+    compensation: str | None = None,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> Reduction:
     """Merge duplicate filters of a document.
@@ -52,25 +55,30 @@ def merge(
     that each group keeps, or how many of them (group → count; groups that it does not name stay as they
     are). `include` and `exclude` are globs over the names of groups, tensors and nodes.
     `constant_inputs` makes constants of the weights that callers could override. With `clones` the readers of
-    a shared weight get copies where merging saves more than they take. Raises UsageError for a bad tau,
-    method, count or pattern.
+    a shared weight get copies where merging saves more than they take. `compensation` replaces the
+    method's own, `seed` is for methods that draw. Raises UsageError for a bad tau, method, count or pattern.
     """
     if not 0 < tau <= 1:
         raise UsageError(f"tau is {tau}", remedy="choose 0 < tau <= 1; 1 merges exact duplicates only")
-    chosen = method_named(method or ("exact" if tau == 1 else "cluster"))
+    chosen = method_named(method or ("exact" if tau == 1 else "cluster"), compensation)
     say = progress or (lambda _: None)
     start = document.with_constant_inputs() if constant_inputs else document
 
     def begin(copies: Clones) -> Job:
         return Job(separated(start, copies), include, exclude, input_shapes, shapes, say)
 
-    def approximate(group: ChannelGroup, traced: Trace, _: int | None) -> Merge | None:
-        if not isinstance(keep, Mapping):
-            return approximate_merge(chosen, group, traced, tau, keep)
-        count = keep.get(group.name, group.size)
-        if count >= group.size:
-            return None
-        return approximate_merge(chosen, group, traced, tau, count / group.size)
+    moments = Shared()
+
+    def approximate(group: ChannelGroup, traced: Trace, most: int | None) -> Merge | None:
+        count: int | None = None
+        if isinstance(keep, Mapping):
+            count = keep.get(group.name, group.size)
+        elif keep is not None:
+            count = max(1, round(keep * group.size))
+        if most is not None:
+            count = group.size - most
+        known = moments.of(traced)
+        return approximate_merge(chosen, group, traced, tau, count=count, seed=seed, moments=known)
 
     def finish(copies: Clones) -> Reduction:
         job = begin(copies)
@@ -91,6 +99,19 @@ def merge(
 
     with blamed(document):
         return with_clones(finish(()), finish, promising) if clones else finish(())
+
+
+class Shared:
+    """Analytic moments of the trace at hand, made once."""
+
+    def __init__(self) -> None:
+        self._held: Analytic | None = None
+
+    def of(self, traced: Trace) -> Analytic:
+        """The moments of a trace."""
+        if self._held is None or self._held.trace is not traced:
+            self._held = Analytic(traced)
+        return self._held
 
 
 def replay(

@@ -6,7 +6,12 @@ plain rows or `Units(rows)`, which measures them once for several calls.
 
 from __future__ import annotations
 
-from onnxdup.similarity.clusters import complete_linkage, complete_linkage_to, smallest_cosine
+from onnxdup.similarity.clusters import (
+    complete_linkage,
+    complete_linkage_to,
+    single_linkage_to,
+    smallest_cosine,
+)
 from onnxdup.similarity.edges import Edges, edge_blocks, similarity_edges
 from onnxdup.similarity.folding import Partition, canonical, components, similarity_components
 from onnxdup.similarity.leaders import leaders
@@ -32,6 +37,7 @@ __all__ = [
     "row_norms",
     "similarity_components",
     "similarity_edges",
+    "single_linkage_to",
     "smallest_cosine",
     "spectrum",
     "survey",

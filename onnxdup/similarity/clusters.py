@@ -8,7 +8,7 @@ treating each by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -81,12 +81,29 @@ def complete_linkage_to(
     Filters of different `blocks`, zero rows and non-finite rows are never joined. Raises `UsageError` if k
     is out of reach, or if a block has more than `dense_limit` filters.
     """
+    return _linked_to(Units.of(rows), k, "complete", metric, blocks, dense_limit)
+
+
+def single_linkage_to(rows: ArrayLike | Units, k: int, *, dense_limit: int = DENSE_LIMIT) -> Indices:
+    """The components of the similarity graph at the threshold that leaves k of them: labels (K,). See
+    `complete_linkage_to`.
+    """
+    return _linked_to(Units.of(rows), k, "single", "cosine", None, dense_limit)
+
+
+def _linked_to(
+    units: Units,
+    k: int,
+    kind: Literal["single", "complete"],
+    metric: Metric,
+    blocks: ArrayLike | None,
+    dense_limit: int,
+) -> Indices:
     check_metric(metric)
-    units = Units.of(rows)
     parts = groups(units, blocks)
     if any(len(part) > dense_limit for part in parts):
         raise UsageError(f"more than {dense_limit} filters to cluster to a count", remedy="give tau instead")
-    merges = [_merges(part, linkage(_distances(units, part, metric), "complete")) for part in parts]
+    merges = [_merges(part, linkage(_distances(units, part, metric), kind)) for part in parts]
     first, second, height = (np.concatenate(column) for column in zip(_no_merges(), *merges, strict=True))
     wanted = units.count - k
     if not 0 <= wanted <= len(first):

@@ -9,7 +9,7 @@ from onnxdup.channels import trace
 from onnxdup.evaluation import compare
 from onnxdup.graph import parse
 from onnxdup.merging import METHODS
-from onnxdup.merging.moments import analytic_moments, gram, hermite_coefficients
+from onnxdup.merging.moments import Analytic, gram, hermite_coefficients
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection.obs import eliminate
 from onnxdup.reduce import merge
@@ -63,7 +63,7 @@ def conv_net(copies: int = 0):  # type: ignore[no-untyped-def]
 def test_joint_moments_are_a_covariance_over_channels_and_taps() -> None:
     traced = trace(conv_net())
     group = traced.group("w1")
-    moments = analytic_moments(traced, Problem.of(traced, group))
+    moments = Analytic(traced).of(Problem.of(traced, group))
     assert moments is not None
     (found,) = moments
     assert found.taps == 9 and found.known
@@ -74,10 +74,32 @@ def test_joint_moments_are_a_covariance_over_channels_and_taps() -> None:
 def test_elimination_pays_nothing_for_duplicates() -> None:
     rows = RNG.normal(size=(6, 40))
     rows[4], rows[5] = rows[1], 2 * rows[0]
-    kept, paid = eliminate(rows @ rows.T / 40, RNG.normal(size=(3, 6)), 1, 4)
-    gone = sorted(set(range(6)) - set(kept.tolist()))
-    assert len({0, 5} & set(gone)) == 1 and len({1, 4} & set(gone)) == 1
+    sequence, paid = eliminate(rows @ rows.T / 40, RNG.normal(size=(3, 6)), 1, 4)
+    gone = set(sequence.tolist())
+    assert len({0, 5} & gone) == 1 and len({1, 4} & gone) == 1
     assert paid.max() < 1e-4
+
+
+def brute_force(moment: np.ndarray, v: np.ndarray, keep: np.ndarray) -> float:
+    """Squared error of the outputs when the kept ones are refitted."""
+    u = np.linalg.solve(moment[np.ix_(keep, keep)], moment[keep]).T
+    rest = np.eye(len(moment))
+    rest[:, keep] -= u
+    return float(np.trace(v @ rest @ moment @ rest.T @ v.T))
+
+
+@pytest.mark.parametrize("taps", [1, 3])
+def test_costs_add_up_to_the_error_after_refitting(taps: int) -> None:
+    """More removals than are down-dated at once; each cost is exactly what the error grows by."""
+    n = 120 // taps
+    mix = RNG.normal(size=(n * taps, 300))
+    moment, v = mix @ mix.T / 300, RNG.normal(size=(7, n * taps))
+    sequence, paid = eliminate(moment, v, taps)
+    assert len(sequence) == n - 1 and len(set(sequence.tolist())) == n - 1
+    for count in (1, n // 2, n - 2):
+        kept = np.setdiff1d(np.arange(n), sequence[:count])
+        places = (kept[:, None] * taps + np.arange(taps)).ravel()
+        assert paid[:count].sum() == pytest.approx(brute_force(moment, v, places), rel=1e-3)
 
 
 @pytest.mark.parametrize(("keep", "share"), [(0.8, 0.5), (0.5, 0.9)])

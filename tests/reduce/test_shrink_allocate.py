@@ -15,7 +15,7 @@ from onnxdup.graph import load
 from onnxdup.reduce import merge
 from onnxdup.reduce.allocate import greedy, uniform
 from onnxdup.reduce.budget import Budget, Measures
-from onnxdup.reduce.candidates import cuttable, labels
+from onnxdup.reduce.candidates import cuttable
 from onnxdup.reduce.curves import Curve, pooled
 from onnxdup.reduce.rounding import rounded_up, widths
 from onnxdup.reduce.sizes import Sizes, Unit, whole_cost
@@ -83,10 +83,6 @@ def test_uniform_keeps_shares_alike() -> None:
     for position in range(len(path) + 1):
         counts = path.counts(position)
         assert abs(counts["a"] / 4 - counts["b"] / 8) <= 0.25
-
-
-def test_labels_keep_the_last_of_the_order() -> None:
-    assert labels(np.array([3, 1, 0, 2]), 2).tolist() == [0, -1, 1, -1]
 
 
 @pytest.mark.parametrize("name", ["mlp_digits.onnx", "cnn_digits.onnx"])

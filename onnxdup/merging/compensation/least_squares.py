@@ -1,52 +1,53 @@
-"""Least squares on the consumer: h ≈ U h[keep] + c, the best for every output at once.
+"""Least squares on the consumer: h ≈ U h' + c, the best for every output at once.
 
-U = C[:, keep] (C[keep, keep] + lambda)⁻¹ with C the centred moment where means are known (then c = m − U
-m[keep]), else the uncentred one and no constant. Over all taps of a kernel jointly where the moments are.
+h' are the channels that stay, as they are (`compensate`) or as means of their clusters (`folded`). U = C_hh'
+(C_h'h' + lambda)⁻¹ with C the centred moments where means are known (then c = m − U m'), else the uncentred
+ones and no constant. Over all taps of a kernel jointly where the moments are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
 from onnxdup.merging.compensation import mean
 from onnxdup.merging.exact import binding_of
-from onnxdup.merging.moments import SinkMoments, moments_of
-from onnxdup.merging.plan import Array, Index, Merge
+from onnxdup.merging.moments import Fit, fits_of, folded_fits
+from onnxdup.merging.plan import Array, Merge
 from onnxdup.merging.problem import Problem
-
-RIDGE = 1e-6
-
-
-def solve(moments: SinkMoments, keep: Index) -> tuple[Array, Array]:
-    """(U (n·taps, k·taps), constant (n·taps,)), identity on the kept channels."""
-    places = (keep[:, None] * moments.taps + np.arange(moments.taps)).ravel()
-    c = moments.centred
-    inner = c[np.ix_(places, places)]
-    ridge = RIDGE * max(float(np.trace(inner)) / max(len(inner), 1), 1e-30)
-    factor = cho_factor(inner + ridge * np.eye(len(inner)))
-    u = cho_solve(factor, c[places]).T
-    u[places] = np.eye(len(places))
-    constant = moments.mean - u @ moments.mean[places] if moments.known else np.zeros(len(moments.mean))
-    constant[places] = 0.0
-    return np.asarray(u), np.asarray(constant)
+from onnxdup.merging.selection.clusters import Clusters
 
 
-def compensate(problem: Problem, labels: Index) -> Merge:
-    """Keep one channel of each label, the one of largest alpha, and solve for every consumer."""
-    moments = moments_of(problem)
-    if moments is None:
-        return mean.weighted(problem, labels)
-    order = np.lexsort((np.arange(len(labels)), -problem.importance, labels))
-    ranked = labels[order]
-    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]] & (ranked >= 0))
-    keep = np.sort(order[first])
+def compensate(problem: Problem, clusters: Clusters) -> Merge:
+    """Keep the leader of each label as it is and solve for every consumer."""
+    keep = np.sort(clusters.leaders(problem.importance))
+    fits = fits_of(problem, keep)
+    if fits is None:
+        return mean.weighted(problem, clusters)
+    return Merge(problem.group.name, problem.group.size, keep, *absorbed(problem, fits))
+
+
+def folded(problem: Problem, clusters: Clusters) -> Merge:
+    """Keep the mean of each cluster and solve for every consumer with the moments of the means."""
+    ones = np.ones(problem.group.size)
+    found = mean.mixture(problem, clusters, ones, ones)
+    written = mean.written(problem, found)
+    fits = folded_fits(problem, found.mix, found.keep) if written is not None else None
+    if written is None or fits is None:
+        return compensate(problem, clusters)
+    n, name = problem.group.size, problem.group.name
+    return Merge(name, n, found.keep, *absorbed(problem, fits), *written, found.clusters)
+
+
+def absorbed(problem: Problem, fits: list[Fit]) -> tuple[Mapping[str, csr_array], Mapping[str, Array]]:
+    """(unmerge per consumer, constants per sink that has room for one)."""
     unmerge: dict[str, csr_array] = {}
     constant: dict[str, Array] = {}
-    for found in moments:
-        u, shift = solve(found, keep)
-        unmerge[binding_of(problem.group, found.sink).key] = csr_array(u)
-        if found.sink.room and shift.any():
-            constant[found.sink.node.name] = shift
-    return Merge(problem.group.name, problem.group.size, keep, unmerge, constant)
+    for fit in fits:
+        u, shift = fit.solve()
+        unmerge[binding_of(problem.group, fit.sink).key] = csr_array(u)
+        if fit.sink.room and shift.any():
+            constant[fit.sink.node.name] = shift
+    return unmerge, constant

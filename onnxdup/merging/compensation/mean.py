@@ -1,11 +1,15 @@
-"""Means of unit filters, outgoing weights summed.
+"""Means of filters, outgoing weights summed.
 
-`compensate` is section 4.1 of RoyChowdhury et al. (2018): filters and biases divided by ‖w‖, averaged,
-outgoing weights multiplied by ‖w‖ and summed. `weighted` takes the norm of the whole effective row and
-weights the mean by alpha = ‖v‖·‖row‖, which cancels the first-order error of parallel consumers.
+`paper` is section 4.1 of RoyChowdhury et al. (2018): filters and biases divided by ‖w‖, averaged, outgoing
+weights multiplied by ‖w‖ and summed. `weighted` takes the norm of the whole effective row and weights the
+mean by alpha = ‖v‖·‖row‖, which cancels the first-order error of parallel consumers. `plain` averages rows as
+they are, `repaired` restores the spread that averaging takes away (Wang et al., ICLR 2025, after Jordan et
+al., "REPAIR", ICLR 2023).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -13,51 +17,103 @@ from scipy.sparse import csr_array
 from onnxdup.channels import Block
 from onnxdup.merging.plan import Array, Index, Merge
 from onnxdup.merging.problem import TINY, Problem
+from onnxdup.merging.selection.clusters import Clusters
 
 
-def compensate(problem: Problem, labels: Index) -> Merge:
+@dataclass(frozen=True)
+class Mixture:
+    """`keep` (k,) and `mix` (k, n): the new effective row of a kept channel is mix @ rows.
+
+    `target` (n,) is the place among the kept of what each channel becomes, `scale` (n,) the factor.
+    `stretch` (k,) multiplies what varies of the new row, about its mean.
+    """
+
+    keep: Index
+    mix: csr_array
+    target: Index
+    scale: Array
+    stretch: Array | None = None
+
+    @property
+    def clusters(self) -> tuple[tuple[int, ...], ...]:
+        """Members of each cluster of several."""
+        members = (tuple(np.flatnonzero(self.target == c).tolist()) for c in range(len(self.keep)))
+        return tuple(m for m in members if len(m) > 1)
+
+
+def paper(problem: Problem, clusters: Clusters) -> Merge:
     """The paper: plain mean of w/‖w‖ and b/‖w‖; without rescaling where the activation does not allow it."""
     length = np.maximum(np.linalg.norm(problem.filters, axis=1), TINY)
-    return combine(
-        problem, labels, length if problem.scalable else np.ones(len(length)), np.ones(len(length))
-    )
+    ones = np.ones(len(length))
+    return merged(problem, mixture(problem, clusters, length if problem.scalable else ones, ones))
 
 
-def weighted(problem: Problem, labels: Index) -> Merge:
+def weighted(problem: Problem, clusters: Clusters) -> Merge:
     """Mean of unit effective rows weighted by alpha."""
-    return combine(problem, labels, problem.norms, problem.importance)
+    return merged(problem, mixture(problem, clusters, problem.norms, problem.importance))
 
 
-def combine(problem: Problem, labels: Index, scale: Array, weight: Array) -> Merge:
-    """Merge clusters: row' = s_r Σ_j p_j row_j / s_j with p = weight / Σ weight, outgoing weights times s_j
-    / s_r, summed.
+def plain(problem: Problem, clusters: Clusters) -> Merge:
+    """Mean of the effective rows as they are, outgoing weights summed as they are."""
+    ones = np.ones(problem.group.size)
+    return merged(problem, mixture(problem, clusters, ones, ones))
 
-    The representative r is the member of largest weight; its carriers stay. Where stored rows cannot express
-    the mean (a shift without a tensor, one weight in several roles) the representative's row is kept as it
-    is.
+
+def repaired(problem: Problem, clusters: Clusters) -> Merge:
+    """`plain`, with what varies of the mean of n rows multiplied by √(n / (1 + (n − 1) rho)), rho their mean
+    correlation.
     """
-    n = len(labels)
-    keep, target = _representatives(labels, weight)
-    leader = keep[target]
-    total = np.bincount(target, weight, len(keep))
-    mix = csr_array(
-        (scale[leader] * weight / total[target] / scale, (target, np.arange(n))), shape=(len(keep), n)
+    ones = np.ones(problem.group.size)
+    found = mixture(problem, clusters, ones, ones)
+    return merged(
+        problem, Mixture(found.keep, found.mix, found.target, found.scale, _stretch(problem, found))
     )
-    unmerge, constant = problem.unmerge(keep, target, scale / scale[leader])
-    written = _written(problem, keep, mix) if _expressible(problem, keep) else None
-    rows, shift = written if written is not None else ({}, {})
-    members = tuple(tuple(np.flatnonzero(target == c).tolist()) for c in range(len(keep)))
-    clusters = tuple(m for m in members if len(m) > 1)
-    return Merge(problem.group.name, n, keep, unmerge, constant, rows, shift, clusters)
 
 
-def _representatives(labels: Index, weight: Array) -> tuple[Index, Index]:
-    """(kept channels, ascending; position of each channel's representative among them)."""
-    order = np.lexsort((np.arange(len(labels)), -weight, labels))
-    _, first = np.unique(labels[order], return_index=True)
-    head = order[first]
-    keep = np.sort(head)
-    return keep, np.searchsorted(keep, head)[labels]
+def mixture(problem: Problem, clusters: Clusters, scale: Array, weight: Array) -> Mixture:
+    """row' = s_r Σ_j p_j row_j / s_j with p = weight / Σ weight, over the members of each cluster; r leads
+    it, the member of largest weight.
+    """
+    labels = clusters.labels
+    leaders = clusters.leaders(weight if np.ptp(weight) else problem.importance)
+    keep = np.sort(leaders)
+    place = np.searchsorted(keep, leaders)
+    held = np.flatnonzero(labels >= 0)
+    target = np.full(len(labels), -1)
+    target[held] = place[labels[held]]
+    total = np.bincount(target[held], weight[held], len(keep))
+    lead = scale[keep[target[held]]]
+    share = lead * weight[held] / total[target[held]] / scale[held]
+    ratio = np.zeros(len(labels))
+    ratio[held] = scale[held] / lead
+    mix = csr_array((share, (target[held], held)), shape=(len(keep), len(labels)))
+    return Mixture(keep, mix, target, ratio)
+
+
+def merged(problem: Problem, found: Mixture) -> Merge:
+    """The merge of a mixture. Where stored rows cannot express the mean (a shift without a tensor, one weight
+    in several roles) the leader's row is kept as it is.
+    """
+    unmerge, constant = problem.unmerge(found.keep, found.target, found.scale)
+    rows, shift = written(problem, found) or ({}, {})
+    n, name = problem.group.size, problem.group.name
+    return Merge(name, n, found.keep, unmerge, constant, rows, shift, found.clusters)
+
+
+def written(problem: Problem, found: Mixture) -> tuple[dict[str, csr_array], dict[str, Array]] | None:
+    """Rows per producer and shifts per additive parameter that give the mixed effective rows, or None."""
+    if not _expressible(problem, found.keep):
+        return None
+    rows: dict[str, csr_array] = {}
+    shifts: dict[str, Array] = {}
+    stretch = np.ones(len(found.keep)) if found.stretch is None else found.stretch
+    for block in problem.blocks:
+        for source, gain in block.sources:
+            own = found.mix.multiply(gain[:, 0][None, :]).multiply((stretch / gain[found.keep, 0])[:, None])
+            rows[problem.binding(source.use).key] = csr_array(own)
+        if not _shift(problem, block, found, stretch, shifts):
+            return None
+    return rows, shifts
 
 
 def _expressible(problem: Problem, keep: Index) -> bool:
@@ -71,30 +127,31 @@ def _expressible(problem: Problem, keep: Index) -> bool:
     return all(problem.source_count(s) == 1 for b in problem.blocks for s, _ in b.sources)
 
 
-def _written(
-    problem: Problem, keep: Index, mix: csr_array
-) -> tuple[dict[str, csr_array], dict[str, Array]] | None:
-    """Rows per producer and shifts per additive parameter that give the mixed effective rows."""
-    rows: dict[str, csr_array] = {}
-    shifts: dict[str, Array] = {}
-    for block in problem.blocks:
-        for source, gain in block.sources:
-            own = csr_array(mix.multiply(gain[:, 0][None, :]).multiply(1.0 / gain[keep, 0][:, None]))
-            rows[problem.binding(source.use).key] = own
-        if not _shift(problem, block, keep, mix, shifts):
-            return None
-    return rows, shifts
-
-
-def _shift(problem: Problem, block: Block, keep: Index, mix: csr_array, shifts: dict[str, Array]) -> bool:
-    wanted = np.asarray(mix @ np.broadcast_to(block.shift, (mix.shape[1], block.shift.shape[1])))
-    missing = wanted - np.broadcast_to(block.shift, (mix.shape[1], block.shift.shape[1]))[keep]
+def _shift(problem: Problem, block: Block, found: Mixture, stretch: Array, shifts: dict[str, Array]) -> bool:
+    n = problem.group.size
+    shift = np.broadcast_to(block.shift, (n, block.shift.shape[1]))
+    centre = shift if block.mean is None else np.broadcast_to(block.mean, (n, block.mean.shape[1]))
+    wanted = stretch[:, None] * (found.mix @ shift) + (1 - stretch)[:, None] * (found.mix @ centre)
+    missing = wanted - shift[found.keep]
     if not (np.abs(missing) > 0).any():
         return True
     if block.slot is None or block.slot_gain is None or missing.shape[1] != 1:
         return False
-    gain = block.slot_gain[keep, :1]
+    gain = block.slot_gain[found.keep, :1]
     if (gain == 0).any():
         return False
     shifts[problem.binding(block.slot.shift_use).key] = (missing / gain)[:, 0]
     return True
+
+
+def _stretch(problem: Problem, found: Mixture) -> Array:
+    """√(n_c / (1 + (n_c − 1) rho_c)) of each cluster, rho_c the mean cosine between different rows of it."""
+    out = np.ones(len(found.keep))
+    weights = np.concatenate([w for b in problem.blocks for w in b.weights(problem.reader)], 1)
+    unit = weights / np.maximum(np.linalg.norm(weights, axis=1, keepdims=True), TINY)
+    for members in found.clusters:
+        size = len(members)
+        rho = (float((unit[list(members)].sum(0) ** 2).sum()) - size) / (size * (size - 1))
+        kept = int(np.searchsorted(found.keep, found.keep[found.target[members[0]]]))
+        out[kept] = np.sqrt(size / max(1 + (size - 1) * max(rho, 0.0), 1e-6))
+    return out

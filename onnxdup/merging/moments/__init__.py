@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from onnxdup.merging.moments.analytic import SinkMoments, analytic_moments, moments_of
+from onnxdup.merging.moments.analytic import Analytic
 from onnxdup.merging.moments.hermite import gram, hermite_coefficients
+from onnxdup.merging.moments.lookup import Moments, fits_of, folded_fits, moments_of
+from onnxdup.merging.moments.sinks import Fit, SinkMoments
 
-__all__ = ["SinkMoments", "analytic_moments", "gram", "hermite_coefficients", "moments_of"]
+__all__ = [
+    "Analytic",
+    "Fit",
+    "Moments",
+    "SinkMoments",
+    "fits_of",
+    "folded_fits",
+    "gram",
+    "hermite_coefficients",
+    "moments_of",
+]

@@ -1,120 +1,244 @@
-"""Moments of a group's channels without data.
+"""Moments of channels without data.
 
 Pre-activations are taken as Gaussian: mean and spread from BatchNormalization (beta, |gamma|) where there is
-one, else the bias and the norm of the filter under the input prior; correlations from the filters. The
-responses follow by Hermite expansion of whatever the operators behind do to one channel. Where neither
-BatchNormalization nor the input tells the mean, it is unknown and no constant is compensated.
+one, else from the bias, the filter and what is known of its input; correlations from the filters. Responses
+follow by Hermite expansion of whatever the operators behind do to one channel, for groups with several
+non-linearities by sampling. Where nothing tells the mean, it is unknown and no constant is compensated.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from onnxdup.channels import Trace
-from onnxdup.channels.flow import respond
+from onnxdup.channels import Block, ChannelGroup, Trace
+from onnxdup.channels.response import respond
 from onnxdup.channels.tracer import Sink
+from onnxdup.merging.moments.drawn import Drawn, Samples
+from onnxdup.merging.moments.feed import Covariances, Feed
+from onnxdup.merging.moments.feeds import Feeds, Known
 from onnxdup.merging.moments.hermite import gram, hermite_coefficients
-from onnxdup.merging.moments.prior import row_covariance
-from onnxdup.merging.plan import Array
+from onnxdup.merging.moments.sinks import Fit, SinkMoments, joint, taps_of
+from onnxdup.merging.plan import Array, Index
 from onnxdup.merging.problem import Problem
 
 TINY = 1e-12
+LARGEST = 8192
+"""Channels of a group whose moments are computed: they are matrices."""
 
 
-@dataclass(frozen=True)
-class SinkMoments:
-    """What one sink reads: `second` (n·taps, n·taps) uncentred, `mean` (n·taps,); `known` where the mean is.
+class Analytic:
+    """Moments of the groups of a trace, each computed once. `stored` are measured moments of values."""
 
-    With taps > 1 the entries are (channel, tap): what a k × k kernel sees at once.
-    """
+    def __init__(self, trace: Trace, stored: Mapping[str, Known] | None = None) -> None:
+        self.trace = trace
+        self.feeds = Feeds(trace, self._known, stored or {})
+        self._expanded: dict[int, _Expanded | None] = {}
+        self._drawn: dict[int, Drawn | None] = {}
+        self._answers: dict[tuple[int, str], Known | None] = {}
+        self._problems: dict[int, Problem] = {}
+        self._ready = False
 
-    sink: Sink
-    mean: Array
-    second: Array
-    taps: int
-    known: bool
+    def of(self, problem: Problem) -> list[SinkMoments] | None:
+        """Moments at every sink of a group; None where they cannot be told."""
+        group = problem.group
+        if group.size > LARGEST or any(s.use is None for s in group.sinks):
+            return None
+        expanded = self._expand(group)
+        if expanded is not None:
+            return expanded.sinks()
+        drawn = self._draw(group)
+        if drawn is None:
+            return None
+        found = [_measured(sink, drawn.at(sink.input)) for sink in group.sinks]
+        return None if any(f is None for f in found) else [f for f in found if f is not None]
 
-    @property
-    def centred(self) -> Array:
-        """Covariance where the mean is known, else the uncentred moment."""
-        return self.second - np.outer(self.mean, self.mean) if self.known else self.second
+    def folded(self, problem: Problem, mix: csr_array, keep: Index) -> list[Fit] | None:
+        """The regressions on channels whose pre-activations are mix @ those of the group, with the carriers
+        of `keep`. None where that has no closed form.
+        """
+        expanded = None if self.of(problem) is None else self._expand(problem.group)
+        return None if expanded is None else expanded.folded(mix, keep)
+
+    def _known(self, number: int, value: str) -> Known | None:
+        key = (number, value)
+        if key not in self._answers:
+            self._answers[key] = None
+            self._answers[key] = self._ask(self.trace.groups[number], value)
+        return self._answers[key]
+
+    def _ask(self, group: ChannelGroup, value: str) -> Known | None:
+        if group.size > LARGEST // 2:
+            return None
+        expanded = self._expand(group)
+        if expanded is not None:
+            return expanded.known(value)
+        drawn = self._draw(group)
+        samples = None if drawn is None else drawn.at(value)
+        if samples is None:
+            return None
+        mean = samples.values.mean(1).astype(np.float64)
+        return Known(mean if samples.known else None, np.cov(samples.values))
+
+    def _expand(self, group: ChannelGroup) -> _Expanded | None:
+        if group.number not in self._expanded:
+            self._expanded[group.number] = None
+            self._expanded[group.number] = _Expanded.of(self._problem(group), self.feeds)
+        return self._expanded[group.number]
+
+    def _draw(self, group: ChannelGroup) -> Drawn | None:
+        if group.number not in self._drawn:
+            composite = _composite(self._problem(group))
+            reader = self.trace.reader(group)
+            self._drawn[group.number] = None if composite else Drawn(group, reader, self.feeds.of)
+        return self._drawn[group.number]
+
+    def _problem(self, group: ChannelGroup) -> Problem:
+        return self._problems.setdefault(group.number, Problem.of(self.trace, group))
 
 
-def analytic_moments(trace: Trace, problem: Problem, joint: bool = True) -> list[SinkMoments] | None:
-    """Moments at every sink of a group with one block, or None where the group has another form."""
-    if len(problem.blocks) != 1 or len(problem.blocks[0].sources) != 1:
+class _Expanded:
+    """A group with one non-linearity: Gaussian before it, a Hermite series behind it."""
+
+    def __init__(self, problem: Problem, mean: Array, spread: Array, known: bool, apart: _Apart) -> None:
+        self.problem, self.known_mean, self.apart = problem, known, apart
+        self.mean, self.spread = mean, spread
+        n = problem.group.size
+        sinks = range(len(problem.group.sinks))
+        self.series = [np.zeros((n, 1))] * len(sinks)
+        self.usable = True
+        for k in sinks:
+            found = hermite_coefficients(mean, spread, lambda z, k=k: _response(problem, z, k))  # type: ignore[misc]
+            self.series[k] = found
+            self.usable &= bool(np.isfinite(found).all())
+
+    @classmethod
+    def of(cls, problem: Problem, feeds: Feeds) -> _Expanded | None:
+        """None where the group has another form."""
+        if _composite(problem) or len(problem.blocks) != 1:
+            return None
+        block = problem.blocks[0]
+        found = [feeds.of(source) for source, _ in block.sources]
+        known = [f for f in found if f is not None]
+        if len(known) < len(found) or not known:
+            return None
+        apart = _Apart(problem, block, known)
+        mean, spread, certain = _gauss(problem, block, known, apart)
+        self = cls(problem, mean, spread, certain, apart)
+        return self if self.usable else None
+
+    def sinks(self) -> list[SinkMoments]:
+        """Moments at every sink."""
+        out = []
+        for sink, a in zip(self.problem.group.sinks, self.series, strict=True):
+            offsets = taps_of(sink, len(a))
+            second = joint(lambda o, a=a: gram(a, a, self.apart.at(o)), offsets)  # type: ignore[misc]
+            second = (second + second.T) / 2
+            mean = np.repeat(a[:, 0], len(offsets))
+            out.append(SinkMoments(sink, mean, second, len(offsets), self.known_mean))
+        return out
+
+    def folded(self, mix: csr_array, keep: Index) -> list[Fit]:
+        """See `Analytic.folded`."""
+        form = self.apart
+        spread = np.sqrt(np.maximum(np.diag(mix @ (mix @ form.covariance((0, 0))).T), TINY))
+        mean = np.asarray(mix @ self.mean)
+        n, out = self.problem.group.size, []
+
+        def response(z: Array, k: int) -> Array:
+            whole = np.zeros((n, z.shape[1]))
+            whole[keep] = z
+            return _response(self.problem, whole, k)[keep]
+
+        def cross(offset: tuple[int, ...]) -> Array:
+            return np.asarray((mix @ form.covariance(offset).T).T / np.multiply.outer(form.total, spread))
+
+        def inner(offset: tuple[int, ...]) -> Array:
+            whole = mix @ (mix @ form.covariance(offset)).T
+            return np.asarray(whole.T / np.multiply.outer(spread, spread))
+
+        for k, (sink, a) in enumerate(zip(self.problem.group.sinks, self.series, strict=True)):
+            b = hermite_coefficients(mean, spread, lambda z, k=k: response(z, k))  # type: ignore[misc]
+            offsets = taps_of(sink, n)
+            between = joint(lambda o, a=a, b=b: gram(a, b, np.clip(cross(o), -1, 1)), offsets)  # type: ignore[misc]
+            inside = joint(lambda o, b=b: gram(b, b, np.clip(inner(o), -1, 1)), offsets)  # type: ignore[misc]
+            taps = len(offsets)
+            wanted, given = np.repeat(a[:, 0], taps), np.repeat(b[:, 0], taps)
+            out.append(Fit(sink, self.known_mean, wanted, given, between, (inside + inside.T) / 2))
+        return out
+
+    def known(self, value: str) -> Known | None:
+        """Mean and covariance at a value that a sink reads."""
+        for sink, a in zip(self.problem.group.sinks, self.series, strict=True):
+            if sink.input == value:
+                b = a[:, 1:]
+                covariance = gram(b, b, self.apart.at((0, 0)), first=1)
+                return Known(a[:, 0] if self.known_mean else None, covariance)
         return None
-    block = problem.blocks[0]
-    source, gain = block.sources[0]
-    if gain.shape[1] != 1 or block.shift.shape[1] != 1:
-        return None
-    rows = block.weights(problem.reader)[0]
-    own = np.sqrt(np.maximum(np.diag(row_covariance(trace, source, rows)), TINY))
-    known = block.mean is not None or _is_input(trace, source.node.inputs[0])
+
+
+class _Apart:
+    """Correlations of the pre-activations of a block at two positions."""
+
+    def __init__(self, problem: Problem, block: Block, feeds: list[Feed]) -> None:
+        weights = block.weights(problem.reader)
+        self.forms: list[Covariances] = [f.covariances(w) for f, w in zip(feeds, weights, strict=True)]
+        here = [f.at((0, 0)) for f in self.forms]
+        self.own = [np.sqrt(np.maximum(np.diag(c), TINY)) for c in here]
+        spreads = block.spreads if block.mean is not None else ()
+        self.weight = [s[:, 0] for s in spreads] if len(spreads) == len(here) else self.own
+        self.total = np.sqrt(np.maximum(np.sum([w**2 for w in self.weight], axis=0), TINY))
+        self.made: dict[tuple[int, ...], Array] = {}
+
+    def at(self, offset: tuple[int, ...]) -> Array:
+        """(channels, channels) in [-1, 1]."""
+        if offset not in self.made:
+            self.made = {(0, 0): self.made[(0, 0)]} if (0, 0) in self.made else {}
+            whole = self.covariance(offset) / np.multiply.outer(self.total, self.total)
+            self.made[offset] = np.clip(whole, -1.0, 1.0)
+        return self.made[offset]
+
+    def covariance(self, offset: tuple[int, ...]) -> Array:
+        """(channels, channels)."""
+        total = np.zeros((len(self.total), len(self.total)))
+        for form, own, weight in zip(self.forms, self.own, self.weight, strict=True):
+            total += form.at(offset) * np.multiply.outer(weight / own, weight / own)
+        return total
+
+
+def _gauss(problem: Problem, block: Block, feeds: list[Feed], apart: _Apart) -> tuple[Array, Array, bool]:
+    """(mean, spread, is the mean known) of the pre-activation."""
+    n = problem.group.size
     if block.mean is not None:
-        mean, spread = block.mean[:, 0], np.maximum(block.spreads[0][:, 0], TINY)
-    else:
-        mean, spread = (block.shift[:, 0] if known else np.zeros(len(rows))), own
-    found = []
-    for k, sink in enumerate(problem.group.sinks):
-        if sink.use is None:
-            return None
-        a = hermite_coefficients(mean, spread, lambda z, k=k: respond(problem.reader, z)[k])  # type: ignore[misc]
-        if not np.isfinite(a).all():
-            return None
-        offsets = _taps(sink) if joint else [(0, 0)]
-        second = _joint(lambda o: _correlation(row_covariance(trace, source, rows, o), own), a, offsets)
-        found.append(SinkMoments(sink, np.repeat(a[:, 0], len(offsets)), second, len(offsets), known))
-    return found
+        return np.broadcast_to(block.mean[:, 0], (n,)), apart.total, True
+    found = [f.mean(w) for f, w in zip(feeds, block.weights(problem.reader), strict=True)]
+    means = [m for m in found if m is not None]
+    if len(means) < len(found):
+        return np.zeros(n), apart.total, False
+    return np.broadcast_to(block.shift[:, 0], (n,)) + np.sum(means, axis=0), apart.total, True
 
 
-def _correlation(covariance: Array, spread: Array) -> Array:
-    return np.clip(covariance / np.multiply.outer(spread, spread), -1.0, 1.0)
+def _response(problem: Problem, z: Array, k: int) -> Array:
+    out = respond(problem.reader, z)[k]
+    return np.full_like(z, np.nan) if out is None else out
 
 
-def _is_input(trace: Trace, name: str) -> bool:
-    from onnxdup.merging.moments.prior import MOVES
-
-    node = trace.document.producer_of(name)
-    while node is not None and node.op_type in MOVES:
-        name = node.inputs[0]
-        node = trace.document.producer_of(name)
-    return node is None
-
-
-def _taps(sink: Sink) -> list[tuple[int, int]]:
-    """Positions of the kernel of a two-dimensional Conv that reads the channels; one position otherwise."""
-    assert sink.use is not None
-    shape = sink.use.constant.shape
-    if sink.node.op_type != "Conv" or len(shape) != 4 or int(sink.node.attrs.get("group", 1)) != 1:
-        return [(0, 0)]
-    step = tuple(int(d) for d in sink.node.attrs.get("dilations", (1, 1)))
-    return [(y * step[0], x * step[1]) for y in range(shape[2]) for x in range(shape[3])]
+def _composite(problem: Problem) -> bool:
+    """Channels that stand for several rows, or forms that no row can hold."""
+    group, reader = problem.group, problem.reader
+    for source in group.sources:
+        index = reader.partition.positions(source.rows.ids, group.number)
+        if index is None or index.shape[1] != 1:
+            return True
+    forms = problem.blocks
+    return any(b.shift.shape[1] != 1 or any(g.shape[1] != 1 for _, g in b.sources) for b in forms)
 
 
-def _joint(correlation, a: Array, offsets: list[tuple[int, int]]) -> Array:  # type: ignore[no-untyped-def]
-    """Second moment over (channel, tap): equal displacements share one Gram matrix."""
-    n, taps = len(a), len(offsets)
-    if taps == 1:
-        return gram(a, a, correlation((0, 0)))
-    out = np.empty((n, taps, n, taps))
-    grams: dict[tuple[int, int], Array] = {}
-    for s, p in enumerate(offsets):
-        for t, q in enumerate(offsets):
-            apart = (q[0] - p[0], q[1] - p[1])
-            if apart not in grams:
-                grams[apart] = gram(a, a, correlation(apart))
-            out[:, s, :, t] = grams[apart]
-    whole = out.reshape(n * taps, n * taps)
-    return (whole + whole.T) / 2
-
-
-def moments_of(problem: Problem) -> list[SinkMoments] | None:
-    """The moments of a problem, computed once."""
-    if "moments" not in problem.cache:
-        found = None if problem.trace is None else analytic_moments(problem.trace, problem)
-        problem.cache["moments"] = found
-    held = problem.cache["moments"]
-    return held if isinstance(held, list) else None
+def _measured(sink: Sink, samples: Samples | None) -> SinkMoments | None:
+    if samples is None:
+        return None
+    values = samples.values.astype(np.float32)
+    second = (values @ values.T).astype(np.float64) / values.shape[1]
+    return SinkMoments(sink, values.mean(1).astype(np.float64), second, 1, samples.known)

@@ -38,19 +38,16 @@ def orthonormal(t: Array, orders: int = ORDERS) -> Array:
 def hermite_coefficients(
     mean: Array, spread: Array, f: Callable[[Array], Array], orders: int = ORDERS
 ) -> Array:
-    """a_n of every channel: (channels, orders). `f` maps one pre-activation per channel (channels,) to its
-    response.
-    """
+    """a_n of every channel: (channels, orders). `f` maps pre-activations (channels, points) to responses."""
     t, weight = grid()
     basis = orthonormal(t, orders) * weight
-    response = np.stack([f(mean + spread * x) for x in t], 1)
-    return np.asarray(response @ basis.T)
+    return np.asarray(f(mean[:, None] + spread[:, None] * t) @ basis.T)
 
 
-def gram(left: Array, right: Array, rho: Array) -> Array:
-    """Σ_n a_n^i b_n^j rho_ij^n: (len(left), len(right))."""
+def gram(left: Array, right: Array, rho: Array, first: int = 0) -> Array:
+    """Σ_n a_n^i b_n^j rho_ij^n, n from `first`: (len(left), len(right))."""
     out = np.zeros_like(rho)
-    power = np.ones_like(rho)
+    power = rho**first
     for n in range(left.shape[1]):
         out += np.multiply.outer(left[:, n], right[:, n]) * power
         power = power * rho

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxdup.merging.plan import Index
 from onnxdup.merging.problem import Problem
-from onnxdup.similarity import similarity_components
+from onnxdup.merging.selection.clusters import Aim, Clusters, reachable
+from onnxdup.similarity import similarity_components, single_linkage_to
 
 
-def select(problem: Problem, tau: float, keep: float | None = None) -> Index:
-    """Component of each channel."""
-    return np.asarray(similarity_components(problem.filters, [tau])[0], np.int64)
+def select(problem: Problem, aim: Aim) -> Clusters:
+    """Component of each channel; for a count, the components at the threshold that gives so many."""
+    if aim.count is not None:
+        return Clusters(
+            np.asarray(single_linkage_to(problem.filters, reachable(problem.filters, aim.count)), np.int64)
+        )
+    return Clusters(np.asarray(similarity_components(problem.filters, [aim.tau])[0], np.int64))

@@ -13,15 +13,16 @@ import numpy as np
 
 from onnxdup.merging.plan import Array, Index
 from onnxdup.merging.problem import Problem
+from onnxdup.merging.selection.clusters import Aim, Clusters, reachable
 from onnxdup.similarity import Metric, complete_linkage, complete_linkage_to
 
 
-def select(problem: Problem, tau: float, keep: float | None = None) -> Index:
-    """Cluster of each channel: at tau, or `keep` · n clusters of the stacked rows where a share is given."""
-    if keep is not None:
-        count = max(1, round(keep * problem.group.size))
-        return np.asarray(complete_linkage_to(problem.rows, count, metric=problem.metric), np.int64)
-    return cells(problem.parts, tau, problem.metric)
+def select(problem: Problem, aim: Aim) -> Clusters:
+    """Cluster of each channel: at tau, or so many clusters of the stacked rows."""
+    if aim.count is not None:
+        labels = complete_linkage_to(problem.rows, reachable(problem.rows, aim.count), metric=problem.metric)
+        return Clusters(np.asarray(labels, np.int64))
+    return Clusters(cells(problem.parts, aim.tau, problem.metric))
 
 
 def cells(parts: Sequence[Array], tau: float, metric: Metric) -> Index:

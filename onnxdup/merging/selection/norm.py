@@ -1,4 +1,4 @@
-"""Norm pruning: keep the filters of largest L1 norm, drop the rest.
+"""Norm pruning: keep the filters of largest L1 norm (or L2), drop the rest.
 
 Li, Kadav, Durdanovic, Samet, Graf, "Pruning Filters for Efficient ConvNets", ICLR 2017; the paper's
 baseline, with the number of filters taken from the components at the same tau.
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxdup.merging.plan import Index
+from onnxdup.merging.plan import Array, Index
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection import components
+from onnxdup.merging.selection.clusters import Aim, Clusters, survivors
 
 
-def select(problem: Problem, tau: float, keep: float | None = None) -> Index:
-    """A label of its own for each kept channel, -1 for the others."""
-    n = problem.group.size
-    count = int(components.select(problem, tau).max()) + 1 if keep is None else max(1, round(keep * n))
-    largest = np.argsort(-np.abs(problem.filters).sum(1), kind="stable")[:count]
-    labels = np.full(n, -1)
-    labels[np.sort(largest)] = np.arange(count)
-    return labels
+def select(problem: Problem, aim: Aim) -> Clusters:
+    """The filters of largest L1 norm."""
+    return survivors(problem.group.size, largest(np.abs(problem.filters).sum(1), problem, aim))
+
+
+def euclidean(problem: Problem, aim: Aim) -> Clusters:
+    """The filters of largest L2 norm."""
+    return survivors(problem.group.size, largest(np.linalg.norm(problem.filters, axis=1), problem, aim))
+
+
+def largest(score: Array, problem: Problem, aim: Aim) -> Index:
+    """As many channels as are asked for, or as the paper leaves at tau, of largest score."""
+    count = aim.count or components.select(problem, aim).count
+    return np.asarray(np.argsort(-score, kind="stable")[:count], np.int64)

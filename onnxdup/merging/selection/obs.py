@@ -7,34 +7,116 @@ block by block (a channel seen through k × k taps is a block), and V follows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from onnxdup.merging.exact import columns
 from onnxdup.merging.moments import SinkMoments, moments_of
 from onnxdup.merging.plan import Array, Index
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection import linkage
+from onnxdup.merging.selection.clusters import Aim, Clusters, survivors
 
 RIDGE = 1e-6
+DELAY = 48
+"""Removals after which down-dates are applied together, as one matrix product."""
 
 
-def eliminate(moment: Array, outgoing: Array, taps: int, keep: int) -> tuple[Index, Array]:
-    """(kept channels ascending, cost of each channel when it went, 0 for kept ones).
+@dataclass(frozen=True)
+class Removal:
+    """In which order channels go, and what each costs when it goes.
+
+    `sequence` (n,) has all channels, the first to go first, `cost` (n,) the predicted squared error that each
+    adds to what the next layers compute; `power` is the predicted square of what they compute from the group.
+    """
+
+    sequence: Index
+    cost: Array
+    power: float
+
+
+def removal(problem: Problem) -> Removal | None:
+    """The whole order of a group, computed once. None without moments."""
+    if "removal" not in problem.cache:
+        moments = moments_of(problem)
+        problem.cache["removal"] = None if moments is None else _removal(problem, moments)
+    held = problem.cache["removal"]
+    return held if isinstance(held, Removal) else None
+
+
+def _removal(problem: Problem, moments: list[SinkMoments]) -> Removal:
+    moment, outgoing, taps = stacked(problem, moments)
+    sequence, cost = eliminate(moment, outgoing, taps, 0)
+    return Removal(sequence, cost, float(np.einsum("oi,ij,oj->", outgoing, moment, outgoing, optimize=True)))
+
+
+def select(problem: Problem, aim: Aim) -> Clusters:
+    """The channels that go last; as many stay as linkage leaves at tau, or as are asked for."""
+    n = problem.group.size
+    found = removal(problem)
+    if found is None:
+        return linkage.select(problem, aim)
+    count = aim.count or int(linkage.select(problem, aim).labels.max()) + 1
+    return survivors(n, np.setdiff1d(np.arange(n), found.sequence[: n - count]))
+
+
+def eliminate(moment: Array, outgoing: Array, taps: int, keep: int = 1) -> tuple[Index, Array]:
+    """(channels in the order they go, cost of each) until `keep` are left.
 
     `moment` is (n·taps, n·taps), `outgoing` (outputs, n·taps), both float64.
     """
-    n = len(moment) // taps
-    ridge = RIDGE * max(float(np.trace(moment)) / len(moment), 1e-30)
-    inverse = np.asarray(np.linalg.inv(moment + ridge * np.eye(len(moment))), np.float64)
-    v = np.array(outgoing, np.float64)
-    alive, paid = np.ones(n, bool), np.zeros(n)
-    for _ in range(n - keep):
-        cost = _costs(inverse, v, taps)
-        cost[~alive] = np.inf
+    size = len(moment)
+    ridge = RIDGE * max(float(np.trace(moment)) / size, 1e-30)
+    inverse = cho_solve(cho_factor(moment + ridge * np.eye(size)), np.eye(size))
+    if taps > 1:
+        return _by_blocks(inverse, np.array(outgoing, np.float64), taps, keep)
+    return _one_by_one(inverse, outgoing.T @ outgoing, keep)
+
+
+def _one_by_one(inverse: Array, square: Array, keep: int) -> tuple[Index, Array]:
+    """`square` = VᵀV. Down-dates inverse −= p qᵀ and square are kept as factors for `DELAY` removals."""
+    n = len(inverse)
+    alive = np.ones(n, bool)
+    sequence, paid = np.empty(n - keep, np.int64), np.empty(n - keep)
+    diagonal, norms = np.diag(inverse).copy(), np.diag(square).copy()
+    p = np.zeros((n, DELAY))
+    scale = np.zeros(DELAY)
+    left, right = np.zeros((n, 2 * DELAY)), np.zeros((n, 2 * DELAY))
+    held = 0
+    for step in range(n - keep):
+        cost = np.where(alive, np.maximum(norms, 0) / np.maximum(diagonal, 1e-300), np.inf)
         i = int(np.argmin(cost))
-        paid[i], alive[i] = cost[i], False
+        sequence[step], paid[step], alive[i] = i, cost[i], False
+        column = inverse[:, i] - p[:, :held] @ (p[i, :held] * scale[:held])
+        seen = square[:, i] + left[:, : 2 * held] @ right[i, : 2 * held]
+        q = column / column[i]
+        # V ← V − V_i qᵀ, so VᵀV ← VᵀV − q s_iᵀ − s_i qᵀ + s_ii q qᵀ
+        half = seen - 0.5 * seen[i] * q
+        norms -= 2 * q * half
+        diagonal -= q * column
+        p[:, held], scale[held] = column, 1.0 / column[i]
+        left[:, 2 * held], right[:, 2 * held] = -q, half
+        left[:, 2 * held + 1], right[:, 2 * held + 1] = -half, q
+        held += 1
+        if held == DELAY:
+            inverse -= (p * scale) @ p.T
+            square += left @ right.T
+            held = 0
+    return sequence, paid
+
+
+def _by_blocks(inverse: Array, v: Array, taps: int, keep: int) -> tuple[Index, Array]:
+    n = len(inverse) // taps
+    alive = np.ones(n, bool)
+    sequence, paid = np.empty(n - keep, np.int64), np.empty(n - keep)
+    for step in range(n - keep):
+        cost = np.where(alive, _costs(inverse, v, taps), np.inf)
+        i = int(np.argmin(cost))
+        sequence[step], paid[step], alive[i] = i, cost[i], False
         block = slice(i * taps, (i + 1) * taps)
-        column = inverse[:, block]
+        column = inverse[:, block].copy()
         inner = np.linalg.solve(column[block], column.T)
         v -= v[:, block] @ inner
         inverse -= column @ inner
@@ -42,45 +124,37 @@ def eliminate(moment: Array, outgoing: Array, taps: int, keep: int) -> tuple[Ind
         inverse[:, block] = 0.0
         inverse[block, block] = np.eye(taps)
         v[:, block] = 0.0
-    return np.flatnonzero(alive), paid
+    return sequence, paid
 
 
 def _costs(inverse: Array, v: Array, taps: int) -> Array:
     n = len(inverse) // taps
-    if taps == 1:
-        return np.asarray((v**2).sum(0) / np.maximum(np.diag(inverse), 1e-300))
     places = np.arange(n * taps).reshape(n, taps)
     blocks = inverse[places[:, :, None], places[:, None, :]]
-    outer = np.einsum("oct,ocs->cts", v.reshape(-1, n, taps), v.reshape(-1, n, taps), optimize=True)
-    return np.asarray(np.trace(np.linalg.solve(blocks, outer), axis1=1, axis2=2))
+    seen = np.ascontiguousarray(v.reshape(-1, n, taps).transpose(1, 2, 0))
+    return np.asarray(np.trace(np.linalg.solve(blocks, seen @ seen.transpose(0, 2, 1)), axis1=1, axis2=2))
 
 
-def select(problem: Problem, tau: float, keep: float | None = None) -> Index:
-    """A label of its own for each kept channel, -1 for the others; as many as linkage leaves at tau, or a
-    share.
+def stacked(problem: Problem, moments: list[SinkMoments]) -> tuple[Array, Array, int]:
+    """(moment, outgoing, taps) of all sinks as one reader, each sink by the power that it sees.
+
+    Sinks that see fewer taps than the widest read its middle tap.
     """
-    n = problem.group.size
-    count = int(linkage.select(problem, tau).max()) + 1 if keep is None else max(1, round(keep * n))
-    moments = moments_of(problem)
-    if moments is None:
-        return linkage.select(problem, tau, count / n)
-    kept, _ = eliminate(*_stacked(problem, moments), count)
-    labels = np.full(n, -1)
-    labels[kept] = np.arange(count)
-    return labels
-
-
-def _stacked(problem: Problem, moments: list[SinkMoments]) -> tuple[Array, Array, int]:
-    """(moment, outgoing, taps) of all sinks: the widest view, the others through their first tap."""
-    widest = max(moments, key=lambda m: m.taps)
-    taps, n = widest.taps, problem.group.size
-    parts = []
+    taps, n = max(m.taps for m in moments), problem.group.size
+    total = np.zeros((n * taps, n * taps))
+    parts, weight = [], 0.0
     for found in moments:
         v = columns(found.sink, problem.reader).astype(np.float64)
         w = np.moveaxis(v.reshape(n, -1, found.taps), 2, 1).reshape(n * found.taps, -1).T
+        centred = found.centred
+        power = max(float(np.trace(centred)) / len(centred), 1e-30)
         if found.taps != taps:
             wide = np.zeros((w.shape[0], n, taps))
-            wide[:, :, 0] = w.reshape(w.shape[0], n, -1).sum(2)
+            wide[:, :, taps // 2] = w.reshape(w.shape[0], n, -1).sum(2)
             w = wide.reshape(w.shape[0], n * taps)
-        parts.append(w)
-    return widest.centred, np.concatenate(parts), taps
+        else:
+            share = power * max(float((w**2).sum()), 1e-30)
+            total += centred * (share / power)
+            weight += share
+        parts.append(w * np.sqrt(power))
+    return total / weight, np.concatenate(parts), taps

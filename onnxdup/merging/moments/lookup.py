@@ -1,0 +1,54 @@
+"""The moments of a problem, from whoever was asked to provide them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from scipy.sparse import csr_array
+
+from onnxdup.merging.moments.analytic import Analytic
+from onnxdup.merging.moments.sinks import Fit, SinkMoments
+from onnxdup.merging.plan import Index
+from onnxdup.merging.problem import Problem
+
+
+class Moments(Protocol):
+    """Moments of the groups of one trace."""
+
+    def of(self, problem: Problem) -> list[SinkMoments] | None:
+        """Moments at every sink of a group, None where they cannot be told."""
+        ...
+
+    def folded(self, problem: Problem, mix: csr_array, keep: Index) -> list[Fit] | None:
+        """Regressions on mixed channels, None where they cannot be told."""
+        ...
+
+
+def provider(problem: Problem) -> Moments | None:
+    """What the problem was given, else analytic moments."""
+    if problem.moments is None and problem.trace is not None:
+        held = problem.cache.setdefault("provider", Analytic(problem.trace))
+        assert isinstance(held, Analytic)
+        return held
+    return problem.moments  # type: ignore[return-value]
+
+
+def moments_of(problem: Problem) -> list[SinkMoments] | None:
+    """The moments of a problem, computed once."""
+    if "moments" not in problem.cache:
+        source = provider(problem)
+        problem.cache["moments"] = None if source is None else source.of(problem)
+    held = problem.cache["moments"]
+    return held if isinstance(held, list) else None
+
+
+def fits_of(problem: Problem, keep: Index) -> list[Fit] | None:
+    """The regression of every sink on some channels."""
+    found = moments_of(problem)
+    return None if found is None else [m.fit(keep) for m in found]
+
+
+def folded_fits(problem: Problem, mix: csr_array, keep: Index) -> list[Fit] | None:
+    """The regression of every sink on mixed channels."""
+    source = provider(problem)
+    return None if source is None else source.folded(problem, mix, keep)
