@@ -1,4 +1,6 @@
-"""Checkpoints and the files of a run: config.json, metrics.json, last.pt and epoch_NNNN.pt."""
+"""Checkpoints and the files of a run: config.json, metrics.json, last.pt, snapped.pt, epoch_NNNN.pt and
+step_NNNNNN.pt.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from training.errors import DataError
 from training.models import build_model
 from training.scaling import Scaling
 
-LAST = "last.pt"
+LAST, SNAPPED = "last.pt", "snapped.pt"
 
 
 def save_checkpoint(path: Path, epoch: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -58,11 +60,17 @@ def load_metrics(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: cannot be read: {error}") from None
 
 
-def restore_model(
-    run: Path, data: ImageSet, checkpoint: str = LAST
-) -> tuple[TrainConfig, nn.Module, Scaling]:
-    """The trained network of a run in evaluation mode on the CPU, with its config and input scaling."""
+def newest(run: Path) -> str:
+    """The checkpoint that a run ends with: the snapped one where there is one."""
+    return SNAPPED if (run / SNAPPED).is_file() else LAST
+
+
+def restore_model(run: Path, data: ImageSet, checkpoint: str = "") -> tuple[TrainConfig, nn.Module, Scaling]:
+    """The trained network of a run in evaluation mode on the CPU, with its config and input scaling.
+
+    `checkpoint` is a file name in `run`, by default the one that the run ends with.
+    """
     config = TrainConfig.load(run / "config.json")
     model = build_model(config, data.shape, data.classes)
-    model.load_state_dict(load_checkpoint(run / checkpoint)["model"])
+    model.load_state_dict(load_checkpoint(run / (checkpoint or newest(run)))["model"])
     return config, model.eval(), Scaling.fit(config.scaling, data)

@@ -1,4 +1,4 @@
-"""``python -m training train`` and ``python -m training export``."""
+"""``python -m training train``, ``export`` and ``study``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from training.config import DATASETS, DEVICES, MODELS, SCALINGS, TrainConfig
+from training.config import DATASETS, DEVICES, INITS, MODELS, SCALINGS, TrainConfig, parse_sizes
 from training.errors import ConfigError, TrainingError
+from training.study.command import study
 
 app = typer.Typer(
     help="Train the networks of the reference paper and export them to ONNX.",
@@ -28,6 +29,7 @@ def _enum(name: str, values: tuple[str, ...]) -> type[Enum]:
 
 
 DataName, ModelName = _enum("DataName", DATASETS), _enum("ModelName", MODELS)
+InitName = _enum("InitName", INITS)
 ScalingName, DeviceName = _enum("ScalingName", SCALINGS), _enum("DeviceName", DEVICES)
 ExporterName = _enum("ExporterName", ("dynamo", "torchscript"))
 
@@ -40,13 +42,6 @@ _DataDir = Annotated[
     ),
 ]
 _Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only errors.")]
-
-
-def _widths(text: str, option: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.replace("-", ",").split(",") if part)
-    except ValueError:
-        raise ConfigError(f"{option} is {text}, but must be widths such as 500,100") from None
 
 
 @app.command()
@@ -111,6 +106,37 @@ def train(
     device: Annotated[DeviceName, typer.Option(help="Where to train.")] = DeviceName(_DEFAULT.device),
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")] = _DEFAULT.threads,
     limit: Annotated[int, typer.Option(help="Train on the first so many images; 0: all.")] = _DEFAULT.limit,
+    kernel: Annotated[
+        str,
+        typer.Option(
+            metavar="H,W",
+            help="Kernel of the convolutions of cnn. (default: 5,5; 3,3 for small images)",
+            show_default=False,
+        ),
+    ] = "",
+    init: Annotated[InitName, typer.Option(help="Initial weights.")] = InitName(_DEFAULT.init),
+    twins: Annotated[
+        int, typer.Option(help="Different filters that the first layer starts with; 0: all.")
+    ] = _DEFAULT.twins,
+    twin_noise: Annotated[
+        float, typer.Option(help="Noise on equal initial filters, as a share of their deviation.")
+    ] = _DEFAULT.twin_noise,
+    decov: Annotated[
+        float, typer.Option(help="Strength of DeCov on the fully connected layers.")
+    ] = _DEFAULT.decov,
+    orthoreg: Annotated[
+        float, typer.Option(help="Strength of OrthoReg on all hidden filters.")
+    ] = _DEFAULT.orthoreg,
+    mergeable: Annotated[
+        float, typer.Option(help="Strength of the pull of near-duplicates onto each other.")
+    ] = _DEFAULT.mergeable,
+    mergeable_tau: Annotated[
+        float, typer.Option(help="Cosine from which filters pull each other.")
+    ] = _DEFAULT.mergeable_tau,
+    snap: Annotated[
+        float,
+        typer.Option(help="At the end, make filters from this cosine on exact duplicates; 0: no snap."),
+    ] = _DEFAULT.snap,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -147,8 +173,8 @@ def train(
 def _config(given: dict[str, Any]) -> TrainConfig:
     values = {f.name: given[f.name] for f in dataclasses.fields(TrainConfig)}
     values = {key: value.value if isinstance(value, Enum) else value for key, value in values.items()}
-    values["widths"] = _widths(values["widths"], "--widths")
-    values["fc"] = _widths(values["fc"], "--fc")
+    for name in ("widths", "fc", "kernel"):
+        values[name] = parse_sizes(values[name], f"--{name}")
     return TrainConfig(**values)
 
 
@@ -209,7 +235,13 @@ def export_run(
     opset: Annotated[
         int | None, typer.Option(help="ONNX opset. (default: the exporter's)", show_default=False)
     ] = None,
-    checkpoint: Annotated[str, typer.Option(help="Which checkpoint of the run.")] = "last.pt",
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            help="Which checkpoint of the run. (default: last.pt; snapped.pt after --snap)",
+            show_default=False,
+        ),
+    ] = "",
     data_dir: _DataDir = None,
     quiet: _Quiet = False,
 ) -> None:
@@ -245,6 +277,9 @@ def export_run(
             test_data, data, restore_model(run, data, checkpoint)[2], limit=test_limit
         )
         console.print(f"{test_data}: {count:,} images", highlight=False, soft_wrap=True)
+
+
+app.command("study")(study)
 
 
 def main() -> None:

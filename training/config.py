@@ -14,6 +14,8 @@ DATASETS = ("digits", "mnist", "fashion-mnist", "cifar10")
 MODELS = ("mlp", "cnn", "resnet", "alexnet", "vgg")
 SCALINGS = ("raw", "symmetric", "centred", "standardised")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+INITS = ("torch", "xavier", "he", "normal")
+_STRENGTHS = ("weight_decay", "twin_noise", "decov", "orthoreg", "mergeable")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class TrainConfig:
     default. The learning rate of epoch ``e`` (from 0) is ``lr * lr_decay**e``. ``weight_decay`` is the
     coefficient of the L2 penalty in the gradient (Krogh & Hertz 1991), on every parameter unless
     ``decay_biases`` is false, which spares vectors. ``threads=0`` leaves the number of CPU threads to torch;
-    ``limit=0`` trains on the whole training set.
+    ``limit=0`` trains on the whole training set. ``kernel`` (height, width) is that of the convolutions of
+    ``cnn``. ``init``, ``twins`` and ``twin_noise`` are explained in `training.initial`, ``decov``,
+    ``orthoreg``, ``mergeable`` and ``snap`` in `training.regularise`; 0 switches each off.
     """
 
     data: str = "digits"
@@ -48,6 +52,15 @@ class TrainConfig:
     device: str = "auto"
     threads: int = 0
     limit: int = 0
+    kernel: tuple[int, ...] = ()
+    init: str = "torch"
+    twins: int = 0
+    twin_noise: float = 0.0
+    decov: float = 0.0
+    orthoreg: float = 0.0
+    mergeable: float = 0.0
+    mergeable_tau: float = 0.9
+    snap: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a value no run can have."""
@@ -56,22 +69,25 @@ class TrainConfig:
             ("model", MODELS),
             ("scaling", SCALINGS),
             ("device", DEVICES),
+            ("init", INITS),
         ):
             _require(
                 getattr(self, name) in choices, name, getattr(self, name), f"one of {', '.join(choices)}"
             )
         for name in ("epochs", "batch", "depth"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("seed", "threads", "limit", "weight_decay"):
+        for name in ("seed", "threads", "limit", "twins", *_STRENGTHS):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("mergeable_tau", "snap"):
+            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a cosine in [0, 1]")
         for name in ("lr", "lr_decay"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
         for name in ("dropout", "momentum"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
-        for name in ("widths", "fc"):
-            _require(
-                all(w >= 1 for w in getattr(self, name)), name, getattr(self, name), "widths of at least 1"
-            )
+        for name in ("widths", "fc", "kernel"):
+            sizes = getattr(self, name)
+            _require(all(size >= 1 for size in sizes), name, sizes, "sizes of at least 1")
+        _require(len(self.kernel) in (0, 2), "kernel", self.kernel, "a height and a width, such as 3,1")
 
     def to_json(self) -> str:
         """The config as JSON text, keys in the order of the fields."""
@@ -97,6 +113,14 @@ class TrainConfig:
             ) from None
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
+
+
+def parse_sizes(text: str, option: str) -> tuple[int, ...]:
+    """The sizes of a text such as 500,100; `option` is what an error calls it."""
+    try:
+        return tuple(int(part) for part in text.replace("-", ",").split(",") if part)
+    except ValueError:
+        raise ConfigError(f"{option} is {text}, but must be sizes such as 500,100") from None
 
 
 def _require(holds: bool, name: str, value: object, wanted: str) -> None:

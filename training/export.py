@@ -22,7 +22,7 @@ import onnx
 import torch
 from torch import nn
 
-from training.checkpoint import LAST, load_metrics, restore_model
+from training.checkpoint import SNAPPED, load_metrics, newest, restore_model
 from training.config import TrainConfig
 from training.data import ImageSet
 from training.errors import ConfigError, TrainingError
@@ -53,7 +53,7 @@ def export(
     exporter: str = "dynamo",
     keep_batchnorm: bool = False,
     opset: int | None = None,
-    checkpoint: str = LAST,
+    checkpoint: str = "",
 ) -> Parity:
     """Write the network of `run` to `output` and compare it with torch on test images.
 
@@ -62,6 +62,7 @@ def export(
     """
     if exporter not in EXPORTERS:
         raise ConfigError(f"--exporter is {exporter}, but must be one of {', '.join(EXPORTERS)}")
+    checkpoint = checkpoint or newest(run)
     config, model, scaling = restore_model(run, data, checkpoint)
     model = model.to(memory_format=torch.contiguous_format)
     convert = _dynamo if exporter == "dynamo" else _torchscript
@@ -167,8 +168,9 @@ def _metadata(run: Path, config: TrainConfig, scaling: Scaling, checkpoint: str)
         "training.config": json.dumps(asdict(config)),
         "training.scaling": json.dumps(scaling.to_dict()),
     }
-    final = load_metrics(run / "metrics.json").get("final")
-    if final and checkpoint == LAST:
+    metrics = load_metrics(run / "metrics.json")
+    final = metrics.get("snapped" if checkpoint == SNAPPED else "final")
+    if final and checkpoint == newest(run):
         values["training.test_accuracy"] = repr(final["test_accuracy"])
     return values
 

@@ -46,6 +46,11 @@ def test_train_resume_and_export(call, tmp_path):
         (("train", "--widths", "a,b"), 2, "--widths is a,b"),
         (("train", "--lr", "-1"), 2, "--lr is -1.0"),
         (("train", "--model", "alexnet"), 2, "32×32"),
+        (("train", "--kernel", "3"), 2, "a height and a width"),
+        (("train", "--model", "resnet", "--depth", "8", "--mergeable", "0.1"), 2, "no resnet"),
+        (("study", "heigth", "--out", "o"), 2, "the study is heigth"),
+        (("study", "width", "--out", "o", "--config", "nowhere.toml"), 3, "nowhere.toml"),
+        (("study", "width"), 2, "--out"),
         (("train", "--resume", "nowhere"), 3, "nowhere/config.json"),
         (("train", "--resume", "nowhere", "--seed", "3"), 2, "--seed cannot be changed"),
         (("export", "nowhere", "-o", "m.onnx"), 3, "is this the folder of a run?"),
@@ -76,12 +81,28 @@ def test_absent_data_exits_3(call, tmp_path, monkeypatch):
     assert not (tmp_path / "r").exists()
 
 
-def test_help_needs_no_torch(root):
-    code = "import sys, training.cli as c; sys.argv = ['t', 'train', '--help']\ntry: c.main()\n"
+def test_study_and_its_page(call, tmp_path, root):
+    pytest.importorskip("matplotlib", reason="studies draw their figures with matplotlib")
+    config = tmp_path / "tiny.toml"
+    config.write_text('[base]\nepochs = 1\nlimit = 200\n[[grid]]\nwidths = ["12,6"]\n', encoding="utf-8")
+    options = ("--out", tmp_path / "o", "--config", config, "--workers", 1)
+    code, out, err = call("study", "rank", *options)
+    assert (code, out) == (0, "")
+    assert err.splitlines()[-1] == str(tmp_path / "o" / "rank" / "README.md")
+    (tmp_path / "o" / "rank" / "README.md").unlink()
+    assert call("study", "rank", *options, "--page-only", "-q") == (0, "", "")
+    page = (tmp_path / "o" / "rank" / "README.md").read_text(encoding="utf-8")
+    assert "`python -m training study rank --out OUT --config tiny.toml`" in page
+    assert str(tmp_path) not in page
+
+
+@pytest.mark.parametrize("command", ["train", "study"])
+def test_help_needs_no_torch(root, command):
+    code = f"import sys, training.cli as c; sys.argv = ['t', {command!r}, '--help']\ntry: c.main()\n"
     code += "except SystemExit: print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False False\n")
-    assert "--weight-decay" in done.stdout
+    assert {"train": "--weight-decay", "study": "--scheduler"}[command] in done.stdout
 
 
 def test_training_and_the_tool_share_no_code(root):

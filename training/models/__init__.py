@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from training.config import TrainConfig
+from training.initial import initialise
 from training.models.alexnet import AlexNet
 from training.models.cnn import Cnn
 from training.models.mlp import Mlp
@@ -18,12 +19,18 @@ Shape = tuple[int, int, int]
 def build_model(config: TrainConfig, shape: Shape, classes: int) -> nn.Module:
     """The network of `config` for images of `shape` (channels, height, width), initialised from its seed."""
     torch.manual_seed(config.seed)
+    model = _build(config, shape, classes)
+    initialise(model, config)
+    return model
+
+
+def _build(config: TrainConfig, shape: Shape, classes: int) -> nn.Module:
     norm = config.batchnorm if config.batchnorm is not None else config.model == "resnet"
     drop, widths = config.dropout, config.widths
     if config.model == "mlp":
         return Mlp(shape, classes, widths or (500, 100), drop, norm)
     if config.model == "cnn":
-        return Cnn(shape, classes, widths or (100, 50), config.fc or (120, 84), drop, norm)
+        return Cnn(shape, classes, widths or (100, 50), config.fc or (120, 84), drop, norm, config.kernel)
     if config.model == "resnet":
         return ResNet(shape, classes, config.depth, widths or (16, 32, 64), drop, norm)
     if config.model == "alexnet":

@@ -13,7 +13,8 @@ from training.models.layers import Head, conv, norm2d
 class Cnn(nn.Module):
     """Convolutions conv1, conv2, …, each with ReLU and 2×2 max pooling, then fully connected layers.
 
-    Kernels are 5×5 without padding as in the paper; images under 20 pixels get 3×3 with padding.
+    Kernels are 5×5 without padding as in the paper; images under 20 pixels get 3×3 with padding. `kernel`
+    (height, width) replaces both, without padding.
     """
 
     def __init__(
@@ -24,15 +25,18 @@ class Cnn(nn.Module):
         fc: tuple[int, ...],
         dropout: float,
         norm: bool,
+        kernel: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         channels, *size = shape
-        kernel, padding = (5, 0) if min(size) >= 20 else (3, 1)
+        extent, padding = ((5, 5), 0) if min(size) >= 20 else ((3, 3), 1)
+        if kernel:
+            extent, padding = (kernel[0], kernel[1]), 0
         self.depth = len(widths)
-        for k, (n_in, n_out) in enumerate(zip((channels, *widths), widths, strict=False), start=1):
-            self.add_module(f"conv{k}", conv(n_in, n_out, kernel, norm, padding=padding))
-            self.add_module(f"bn{k}", norm2d(n_out, norm))
-            size = [(s + 2 * padding - kernel + 1) // 2 for s in size]
+        for number, (n_in, n_out) in enumerate(zip((channels, *widths), widths, strict=False), start=1):
+            self.add_module(f"conv{number}", conv(n_in, n_out, extent, norm, padding=padding))
+            self.add_module(f"bn{number}", norm2d(n_out, norm))
+            size = [(s + 2 * padding - k + 1) // 2 for s, k in zip(size, extent, strict=True)]
         if min(size) < 1:
             raise ConfigError(
                 f"--widths has {self.depth} convolutions, too many for images of {shape[1]}×{shape[2]}"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 
-def conv(inputs: int, outputs: int, kernel: int, norm: bool, **options: int) -> nn.Conv2d:
+def conv(inputs: int, outputs: int, kernel: int | tuple[int, int], norm: bool, **options: int) -> nn.Conv2d:
     """A convolution; without a bias when a batch normalisation follows, which has its own."""
     return nn.Conv2d(inputs, outputs, kernel, bias=not norm, **options)
 

@@ -1,0 +1,180 @@
+"""Every study in a tiny form: its rows, its files and its page."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib", reason="studies draw their figures with matplotlib")
+
+from training.data import ImageSet
+from training.studies import rank, weight_decay
+from training.study import figures, runner
+from training.study.lab import Lab
+from training.study.settings import Settings
+
+BASE = {"data": "digits", "widths": "24,8", "epochs": 1, "limit": 300, "lr": 0.1}
+TAUS = [1.0, 0.95, 0.9, 0.8]
+MERGES = {"taus": TAUS, "merge_taus": [0.5], "methods": ["paper", "norm"]}
+LAYERS = {**MERGES, "layers": ["conv1.weight", "conv4.weight"]}
+TINY = {
+    "width": Settings((0, 1), BASE, ({"widths": ["8,8", "24,8"]}, {"model": "cnn", "widths": "4,4"})),
+    "dropout": Settings((0,), BASE, ({"widths": ["24,8"], "dropout": [0.0, 0.5]},)),
+    "weight-decay": Settings((0,), BASE, ({"weight_decay": [0.001, 0.1]},)),
+    "evolution": Settings((0,), BASE, ({},), {"steps": [0, 1, 3]}),
+    "rank": Settings((0,), BASE, ({"widths": ["8,8", "24,8"]},)),
+    "compression": Settings((0,), BASE, ({"widths": ["24,8"]},), MERGES),
+    "alexnet": Settings(
+        (0,), {**BASE, "data": "cifar10", "model": "alexnet", "widths": "6,6,6,6,6"}, ({},), LAYERS
+    ),
+    "symmetry": Settings((1,), {**BASE, "epochs": 5}, ({"twins": [0, 1, 4], "twin_noise": [0.0]},)),
+    "mnist-filters": Settings(
+        (0,), {**BASE, "model": "cnn", "kernel": "3,1", "fc": "8"}, ({"widths": ["1", "4"]},)
+    ),
+    "seeds": Settings((0, 1, 2), BASE, ({"widths": ["24,8"]},)),
+    "mergeable": Settings(
+        (0,),
+        {**BASE, "widths": "48,24", "epochs": 30, "lr": 0.2, "weight_decay": 0.005},
+        ({"mergeable": [0.0, 0.05], "mergeable_tau": [0.7], "snap": [0.9]},),
+    ),
+    "inputs": Settings((0,), BASE, ({"scaling": ["raw", "symmetric"], "weight_decay": [0.001, 0.1]},)),
+}
+
+
+@pytest.fixture(scope="module")
+def labs(tmp_path_factory):
+    return tmp_path_factory.mktemp("studies")
+
+
+@pytest.fixture(autouse=True)
+def small_images(monkeypatch):
+    """CIFAR-10 is not at hand: noise of its shape, of which the study sees the accuracy of guessing."""
+    from training import data
+
+    def load(name, data_dir=None, *, limit=0):
+        if name != "cifar10":
+            return original(name, data_dir, limit=limit)
+        draw = np.random.default_rng(0)
+        x, y = draw.integers(0, 256, (90, 3, 32, 32), np.uint8), draw.integers(0, 10, 90)
+        return ImageSet("cifar10", x[:60], y[:60], x[60:], y[60:])
+
+    original = data.load_dataset
+    monkeypatch.setattr(data, "load_dataset", load)
+
+
+@pytest.fixture(params=sorted(TINY))
+def done(request, labs):
+    """The name of a study, its settings and its folder, with everything in it."""
+    name = request.param
+    runner.conduct(name, TINY[name], Lab(labs), runner.Place(), lambda _: None)
+    return name, TINY[name], labs / name
+
+
+def table(folder, name):
+    with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_rows_and_page(done):
+    name, settings, folder = done
+    cells = settings.cells()
+    assert len(list((folder / "cells").glob("*.json"))) == len(cells)
+    runs = table(folder, "runs")
+    assert len(runs) == len(cells)
+    assert all(0 <= float(row["test_accuracy"]) <= 1 for row in runs)
+    taus = table(folder, "taus")
+    assert all(1 <= int(row["components"]) <= int(row["filters"]) for row in taus)
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert page.startswith(f"# {runner.find(name).title}\n")
+    assert all(f"]({path.name})" in page for path in folder.glob("*.png"))
+    assert "nan" not in page
+
+
+def test_duplicates_fall_as_the_threshold_rises(done):
+    by_run = {}
+    for row in table(done[2], "taus"):
+        key = tuple(
+            value
+            for column, value in row.items()
+            if column not in ("tau", "components", "clusters", "duplicate_share")
+        )
+        by_run.setdefault(key, []).append((float(row["tau"]), int(row["components"])))
+    for points in by_run.values():
+        assert [c for _, c in sorted(points)] == sorted(c for _, c in points)
+
+
+def rows_of(labs, name, of):
+    runner.conduct(name, TINY[name], Lab(labs), runner.Place(), lambda _: None)
+    return table(labs / name, of)
+
+
+def test_equal_filters_merge_to_the_number_of_different_ones(labs):
+    rows = {int(row["twins"]): row for row in rows_of(labs, "symmetry", "twins")}
+    assert {twins: int(row["exact_left"]) for twins, row in rows.items()} == {0: 24, 1: 1, 4: 4}
+    assert float(rows[4]["angle_after"]) < 1e-3
+    assert rows[0]["angle_before"] == ""
+
+
+def test_methods_of_compression_leave_the_same_number(labs):
+    for name in ("compression", "alexnet"):
+        rows = rows_of(labs, name, "merges")
+        for layer in {row["layer"] for row in rows}:
+            mine = [row for row in rows if row["layer"] == layer]
+            assert {row["method"] for row in mine} == {"paper", "norm"}
+            assert len({row["kept"] for row in mine}) == 1
+    assert {row["layer"] for row in rows} == {"conv1.weight", "conv4.weight"}
+
+
+def test_the_exact_pass_keeps_the_accuracy_of_the_snapped_net(labs):
+    rows = {float(row["mergeable"]): row for row in rows_of(labs, "mergeable", "exact")}
+    assert all(row["merged"] == row["snapped"] for row in rows.values())
+    assert int(rows[0.05]["removed"]) > int(rows[0.0]["removed"])
+
+
+def test_evolution_has_a_row_for_every_step(labs):
+    losses = rows_of(labs, "evolution", "losses")
+    assert [int(row["step"]) for row in losses] == [1, 2, 3]
+    layers = table(labs / "evolution", "layers")
+    assert sorted(int(row["step"]) for row in layers if row["loss"]) == [0, 1, 3]
+    assert float(layers[0]["kurtosis"]) > 0
+
+
+def test_studies_share_their_runs(labs):
+    for name in ("width", "rank"):
+        runner.conduct(name, TINY[name], Lab(labs), runner.Place(), lambda _: None)
+    runs = {name: {row["run"] for row in table(labs / name, "runs")} for name in ("width", "rank")}
+    assert runs["rank"] < runs["width"]
+
+
+def test_a_snapped_run_is_not_trained_again(labs, monkeypatch):
+    rows_of(labs, "mergeable", "exact")
+    trained = TINY["mergeable"].cells()[1].config
+    monkeypatch.setattr("training.loop.Trainer.run_epoch", lambda *_: pytest.fail("trained again"))
+    removable = [
+        Lab(labs).train(dataclasses.replace(trained, snap=snap)).metrics["snapped"]["removable"]
+        for snap in (0.99, 0.9, 0.5)
+    ]
+    assert removable == sorted(removable)
+    assert removable[2] > removable[0]
+
+
+def test_roughness_of_noise_and_of_a_constant():
+    noise = np.random.default_rng(0).standard_normal((40, 3 * 32 * 32))
+    assert weight_decay.roughness(noise, 3) == pytest.approx(4 * 31 / 32, rel=0.05)
+    assert weight_decay.roughness(np.ones((2, 64)), 1) == 0
+
+
+def test_svcca_of_equal_contained_and_unrelated_subspaces():
+    draw = np.random.default_rng(1)
+    a = draw.standard_normal((10, 500))
+    assert rank.svcca(a, draw.standard_normal((30, 10)) @ a) == pytest.approx(1)
+    assert rank.svcca(a, draw.standard_normal((10, 500))) < 0.2
+    assert rank.energy_rank(np.array([10.0, 1.0, 0.0])) == 1
+
+
+def test_components_are_numbered_by_size():
+    rows = np.array([[1, 0], [0, 1.0], [1, 0.1], [0.05, 1], [0, 2], [-1, 0]])
+    assert figures.components(figures.cosines(rows), 0.9).tolist() == [1, 0, 1, 0, 0, 2]

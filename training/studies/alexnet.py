@@ -1,0 +1,31 @@
+"""Per-layer merging and norm pruning of the AlexNet variant (the paper's Figure 9)."""
+
+from __future__ import annotations
+
+from training.studies import compression
+from training.study import common, tool
+from training.study.base import Cell, Results, Study, Tables
+from training.study.lab import Lab
+from training.study.page import Page
+
+
+def measure(cell: Cell, lab: Lab) -> Tables:
+    """The usual tables, and the merges of every convolution (or the option `layers`) by itself."""
+    run = lab.train(cell.config)
+    layers = cell.options.get("layers") or [
+        found["tensor"] for found in tool.report(run.model()) if found["op"] == "Conv"
+    ]
+    merges = [row for tensor in layers for row in compression.merges(cell, run, tensor)]
+    return {**common.measure_run(cell, run), "merges": merges}
+
+
+def write(page: Page, results: Results) -> None:
+    """Accuracy, then table and figure of each layer."""
+    final = results.rows("runs")
+    page.text(f"Test accuracy {common.tables.spread(final, 'test_accuracy', '.1f', 100)} %.")
+    for (layer,), rows in results.groups("merges", "layer"):
+        page.heading(str(layer))
+        compression.show_merges(page, rows, f"merges_{str(layer).split('.')[0]}")
+
+
+STUDY = Study("alexnet", "AlexNet: merging and norm pruning layer by layer", measure, write)

@@ -1,0 +1,90 @@
+"""Accuracy against filters removed: merging duplicates and pruning by norm (the paper's Figure 8)."""
+
+from __future__ import annotations
+
+from training.study import common, figures, tables, tool
+from training.study.base import Cell, Results, Row, Study, Tables
+from training.study.lab import Lab
+from training.study.page import Page
+
+
+def measure(cell: Cell, lab: Lab) -> Tables:
+    """The usual tables, and for every tau each method at the number of filters that the components leave."""
+    run = lab.train(cell.config)
+    return {**common.measure_run(cell, run), "merges": merges(cell, run, common.first_layer(cell))}
+
+
+def merges(cell: Cell, run, tensor: str) -> list[Row]:
+    """Rows of the table merges for one layer: tau, method, filters left and accuracy."""
+    rows = []
+    for tau in cell.options["merge_taus"]:
+        kept = 0.0
+        for method in cell.options["methods"]:
+            amount = ("--tau", tau) if method == "paper" else ("--tau", min(tau, 0.999), "--keep", kept)
+            found = merge(run, tensor, method, *map(str, amount))
+            filters = next(row["filters"] for row in found["layers"] if row["tensor"] == tensor)
+            kept = kept or filters["after"] / filters["before"]
+            rows.append(
+                cell.row(
+                    layer=tensor,
+                    tau=tau,
+                    method=method,
+                    filters=filters["before"],
+                    kept=filters["after"],
+                    accuracy_before=found["accuracy_before"]["top1"],
+                    accuracy=found["accuracy_after"]["top1"],
+                )
+            )
+    return rows
+
+
+def merge(run, tensor: str, method: str, *amount: str) -> dict:
+    """One merge of one layer by onnxdup, with accuracy on the test images."""
+    return tool.merge(
+        run.model(), "--method", method, "--include", tensor, "--data", run.test_data(), *amount
+    )
+
+
+def write(page: Page, results: Results) -> None:
+    """Per network: a table and a figure of accuracy by method."""
+    common.show_runs(page, results, *results.cells[0].axes)
+    axes = list(results.cells[0].axes)
+    for key, rows in results.groups("merges", *axes, "layer"):
+        label = ", ".join(str(value) for value in key if value is not None)
+        page.heading(label)
+        show_merges(page, rows, "merges_" + "".join(c if c.isalnum() else "-" for c in label))
+
+
+def show_merges(page: Page, rows: list[Row], name: str) -> None:
+    """Accuracy by tau and method, as table and figure; all methods leave the same number of filters."""
+    methods = list(dict.fromkeys(str(row["method"]) for row in rows))
+    taus = list(dict.fromkeys(row["tau"] for row in rows))
+    base = tables.spread(rows[:1], "accuracy_before", ".1f", 100)
+    page.text(f"{rows[0]['filters']} filters; accuracy unmerged {base} % (first seed).")
+    header = ["tau", "filters left", *(f"{method} %" for method in methods)]
+    lines, curves = [], {method: ([], []) for method in methods}
+    for tau in taus:
+        here = [row for row in rows if row["tau"] == tau]
+        by = {method: [row for row in here if row["method"] == method] for method in methods}
+        lines.append(
+            [
+                tau,
+                tables.spread(by[methods[0]], "kept"),
+                *(tables.spread(by[m], "accuracy", ".1f", 100) for m in methods),
+            ]
+        )
+        for method in methods:
+            removed = 100 * (1 - tables.mean(by[method], "kept") / float(rows[0]["filters"]))
+            curves[method][0].append(removed)
+            curves[method][1].append(100 * tables.mean(by[method], "accuracy"))
+    page.table(header, lines)
+    page.figure(
+        name,
+        f"Accuracy against filters removed, {rows[0]['layer']}",
+        lambda figure: figures.lines(figure, curves, x="filters removed %", y="test accuracy %"),
+    )
+
+
+STUDY = Study(
+    "compression", "Merging duplicates and pruning by norm", measure, write, columns=("model", "widths")
+)
