@@ -44,7 +44,7 @@ def matrices(figure: Any, images: Mapping[str, np.ndarray]) -> None:
     panels = figure.subplots(rows, columns, squeeze=False).flat
     drawn = None
     for axes, (title, image) in zip(panels, images.items(), strict=False):
-        drawn = axes.imshow(image, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+        drawn = axes.imshow(image, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="antialiased")
         axes.set_title(title, fontsize=8)
     for axes in panels_of(figure):
         axes.set_axis_off()
