@@ -1,5 +1,5 @@
-"""The Python API, and what the commands call: load, report, merge, shrink, sweep, evaluate, verify, check,
-write_html, write_plots.
+"""The Python API, and what the commands call: load, report, merge, shrink, sweep, evaluate, verify, compare,
+check, write_html, write_plots.
 
 Every function takes a path, an `onnx.ModelProto`, a graphsurgeon graph, an onnx-ir model or a loaded
 `Document`, prints nothing and changes neither its argument nor the file.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from onnxdup.gate.schema import CheckReport
     from onnxdup.merging import MergePlan
     from onnxdup.reporting.build import Advance
+    from onnxdup.reporting.comparison.schema import ComparisonReport
     from onnxdup.reporting.schema import EvaluationReport, ModelReport, VerificationReport
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -231,6 +232,37 @@ def verify(
         Runs(data, samples, seed, provider, input_shapes),
         Limits(max_drop, min_agreement, rtol, atol),
     )
+
+
+def compare(
+    a: Any,
+    b: Any,
+    data: Any = None,
+    *,
+    tau: float = 0.9,
+    energy: float = 0.99,
+    layers: Sequence[str] = (),
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    samples: int | None = None,
+    seed: int = 0,
+    provider: str = "auto",
+    input_shapes: Shapes | None = None,
+    progress: Advance | None = None,
+) -> ComparisonReport:
+    """Have two networks learned the same filters? SV-CCA and the best matching of every pair of layers.
+
+    Without `data` filters are compared by their weights, their inputs in the order that the matching of the
+    layer before found; with `data` (as for `evaluate`) by what they answer, before the non-linearity. `tau`
+    is the |cosine| that counts as the same filter, `energy` the share of the energy that SV-CCA keeps (1:
+    all), `layers` are pairs "a=b" of names that belong together. Raises `InputError`, `UsageError`, and with
+    data `CannotVerify`.
+    """
+    from onnxdup.reporting.comparison.build import Choice, build_comparison
+
+    names, globs = tuple(layers), (tuple(include), tuple(exclude))
+    how = Choice(tau, energy, names, *globs, seed, samples, provider, input_shapes)
+    return build_comparison(load(a), load(b), data, how, progress)
 
 
 def check(

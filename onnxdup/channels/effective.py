@@ -89,6 +89,13 @@ class Effective:
                 out.append(row)
         return out
 
+    def amplitude(self, reader: Reader, scale: Array) -> Array:
+        """Amplitude (channels,) behind those carriers of channels that had the amplitude `scale` before."""
+        amplitude = np.asarray(scale, np.float64)[:, None]
+        for step in self.later:
+            amplitude = _carried(step, reader, amplitude)[1]
+        return np.asarray(amplitude[:, 0])
+
 
 def effective(reader: Reader) -> Effective:
     """Walk a group: one block wherever a linear form meets something that is not affine."""

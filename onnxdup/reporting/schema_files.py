@@ -8,6 +8,7 @@ from typing import Any
 
 from onnxdup.reporting import search_schema
 from onnxdup.reporting.codec import json_schema
+from onnxdup.reporting.comparison import schema as comparison
 from onnxdup.reporting.schema import DOCUMENTS, SCHEMA_VERSION
 
 FOLDER = Path(__file__).parent / "schemas"
@@ -18,6 +19,8 @@ def schemas() -> dict[str, dict[str, Any]]:
     found = {name: _schema(name, cls, SCHEMA_VERSION) for name, cls in DOCUMENTS.items()}
     for name, cls in search_schema.DOCUMENTS.items():
         found[name] = _schema(name, cls, search_schema.SCHEMA_VERSION)
+    kind = comparison.ComparisonReport
+    found["onnxdup/comparison"] = _schema("onnxdup/comparison", kind, comparison.SCHEMA_VERSION)
     return {f"{name.partition('/')[2]}.json": schema for name, schema in found.items()}
 
 

@@ -1,0 +1,1 @@
+"""Document of `onnxdup compare`: schema, how it is built, its tables and its picture."""
