@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,17 +101,8 @@ def relations(reader: Reader, i: Index, j: Index, ulps: float = EXACT_ULP) -> Ou
     state: dict[str, Relation] = {}
     residual = np.zeros(len(i))
     for item in _with_recurrences(group):
-        if isinstance(item, Source):
-            f = fit(reader.stored(item.rows), i, j, ulps, item.use.constant.dtype)
-            rtol = max(ulps, 1.0) * 2.0 ** -mantissa_bits(item.use.constant.dtype)
-            zero = np.zeros_like(f.a)
-            state[item.output] = Relation(f.a, zero, zero, f.exact, rtol)
-            residual = np.maximum(residual, f.residual)
-        elif isinstance(item, Recurrence):
-            state[item.output], error = item.lumping.relate([state.get(x) for x in item.inputs], pairs)
-            residual = np.maximum(residual, error)
-        else:
-            state[item.output] = item.transfer.relate([state.get(x) for x in item.inputs], pairs)
+        state[item.output], error = _related(item, state, pairs)
+        residual = np.maximum(residual, error)
     at = tuple(_at_sink(sink, state) for sink in group.sinks)
     ok = np.ones(len(i), bool)
     for relation in at:
@@ -118,6 +110,33 @@ def relations(reader: Reader, i: Index, j: Index, ulps: float = EXACT_ULP) -> Ou
     for relation in state.values():
         ok &= relation.ok
     return Outcome(at, ok, residual)
+
+
+def _related(
+    item: Source | Recurrence | Step, state: dict[str, Relation], pairs: Pairs
+) -> tuple[Relation, Array]:
+    """The relation behind one item, and the residual of the rows that it adds."""
+    none = np.zeros(len(pairs.i))
+    if isinstance(item, Source):
+        dtype = item.use.constant.dtype
+        f = fit(pairs.stored(item.rows), pairs.i, pairs.j, pairs.ulps, dtype)
+        rtol = max(pairs.ulps, 1.0) * 2.0 ** -mantissa_bits(dtype)
+        return Relation(f.a, none, none, f.exact, rtol), f.residual
+    known = [state.get(x) for x in item.inputs]
+    if isinstance(item, Recurrence):
+        return item.lumping.relate(known, pairs)
+    return item.transfer.relate(known, pairs), none
+
+
+def relation_behind(
+    reader: Reader, i: Index, j: Index, items: Sequence[Source | Step], ulps: float = EXACT_ULP
+) -> Relation:
+    """The relation of each pair in the value that the last of some leading items makes."""
+    pairs = Pairs(reader, i, j, ulps)
+    state: dict[str, Relation] = {}
+    for item in items:
+        state[item.output] = _related(item, state, pairs)[0]
+    return state[items[-1].output]
 
 
 def _at_sink(sink: Sink, state: dict[str, Relation]) -> Relation:

@@ -1,67 +1,30 @@
 """The exact pass: dead, constant and provably related channels of one group. Nothing here is approximate.
 
 Rules, in the order of trial: a channel that nobody reads; a channel that is always zero; a channel that is
-constant (absorbed by the biases behind it, or folded into another constant channel); h_j = a h_i + kappa.
+constant (absorbed by the biases behind it, or folded into another constant channel); h_j = a h_i + kappa;
+combinations of several channels (`dependence`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from onnxdup.channels import ChannelGroup, Outcome, Reader, constants, relations
 from onnxdup.channels.relation import EXACT_ULP, close, mantissa_bits
 from onnxdup.channels.tracer import Sink, Source
+from onnxdup.merging.dependence import Mixed, several
 from onnxdup.merging.lumping import lump
-from onnxdup.merging.plan import Array, Entry, Index, Merge
+from onnxdup.merging.plan import Array, Index, Merge
+from onnxdup.merging.state import NONE, State, merge_of
+from onnxdup.merging.state import binding_of as binding_of
 from onnxdup.merging.sums import Left, Sums
 from onnxdup.similarity import similarity_components
 
 Rows = npt.NDArray[np.generic]
 MAX_ROUNDS = 4096
-NONE = -1
 BLOCK = 1 << 22
 """Elements looked at together."""
-
-
-@dataclass
-class _State:
-    """Target of each channel (itself: kept; NONE: gone), with scale and shift per sink."""
-
-    group: ChannelGroup
-    target: Index
-    scale: Array
-    shift: Array
-    sums: Sums
-    entries: list[Entry] = field(default_factory=list)
-    left: list[Left] = field(default_factory=list)
-
-    def fits(self, j: int, i: int, scale: Array) -> bool:
-        """Can every reader store its column i plus `scale` times column j? If so it will."""
-        reason = self.sums.add(j, i, scale)
-        if reason is not None:
-            self.left.append(Left(self.group.name, j, i, reason))
-        return reason is None
-
-    def drop(self, rule: str, j: int, i: int, scale: Array, shift: Array, residual: float = 0.0) -> None:
-        self.target[j], self.scale[:, j], self.shift[:, j] = i, scale, shift
-        a = float(scale[0]) if i != NONE and len(scale) else 0.0
-        kappa = float(shift[0]) if len(shift) else 0.0
-        self.entries.append(Entry(self.group.name, rule, int(j), int(i), a, kappa, float(residual)))
-
-    def keep_all_but(self, most: int) -> None:
-        """Take back the last entries beyond `most`."""
-        for entry in self.entries[most:]:
-            self.target[entry.dropped] = entry.dropped
-            self.scale[:, entry.dropped], self.shift[:, entry.dropped] = 1.0, 0.0
-        del self.entries[most:]
-
-    @property
-    def alive(self) -> npt.NDArray[np.bool_]:
-        return np.asarray(self.target == np.arange(self.group.size), bool)
 
 
 def exact_merge(
@@ -80,7 +43,7 @@ def exact_merge(
     if group.frozen or group.size < 2 or most == 0:
         return None
     sinks, n = len(group.sinks), group.size
-    state = _State(group, np.arange(n), np.ones((sinks, n)), np.zeros((sinks, n)), Sums(group, reader))
+    state = State(group, np.arange(n), np.ones((sinks, n)), np.zeros((sinks, n)), Sums(group, reader))
     if all(s.use is not None for s in group.sinks):
         _unread(state, reader)
         if not unread_only:
@@ -90,17 +53,19 @@ def exact_merge(
     if group.recurrences:
         _lumped(state, reader, ulps, most)
     elif not unread_only:
-        _related(state, reader, ulps)
+        label = _related(state, reader, ulps)
+        if most is None:
+            _several(state, reader, label, ulps)
     if left is not None:
         left += [pair for pair in state.left if state.target[pair.dropped] == pair.dropped]
     if state.alive.all():
         return None
     if not state.alive.any():
         _spare(state)
-    return None if state.alive.all() else _merge(state)
+    return None if state.alive.all() else merge_of(state)
 
 
-def _spare(state: _State) -> None:
+def _spare(state: State) -> None:
     """A layer keeps at least one filter."""
     state.target[0], state.scale[:, 0], state.shift[:, 0] = 0, 1.0, 0.0
     state.entries = [e for e in state.entries if e.dropped != 0]
@@ -114,7 +79,7 @@ def columns(sink: Sink, reader: Reader) -> npt.NDArray[np.generic]:
     return reader.stored(PerChannel(sink.use.ids, sink.use.rows))
 
 
-def _unread(state: _State, reader: Reader) -> None:
+def _unread(state: State, reader: Reader) -> None:
     silent = np.ones(state.group.size, bool)
     for sink in state.group.sinks:
         silent &= all_zero(columns(sink, reader))
@@ -125,7 +90,7 @@ def _unread(state: _State, reader: Reader) -> None:
         state.drop("nobody reads it", int(j), NONE, zero, zero)
 
 
-def _constant(state: _State, values: Array) -> None:
+def _constant(state: State, values: Array) -> None:
     """`values` (sinks, channels), NaN where a channel varies."""
     known = np.flatnonzero(~np.isnan(values).any(0) & state.alive)
     absorbing = np.array([s.shift for s in state.group.sinks])
@@ -152,15 +117,18 @@ def _one_scale(group: ChannelGroup, scale: Array) -> bool:
     return all(close(held.setdefault(root, a), a, 1e-12) for root, a in roots)
 
 
-def _related(state: _State, reader: Reader, ulps: float) -> None:
-    """Pairs whose rows are parallel are tried against the first of their kind; the proof decides."""
+def _related(state: State, reader: Reader, ulps: float) -> Index:
+    """Pairs whose rows are parallel are tried against the first of their kind; the proof decides.
+
+    Returns the kind of each channel (-1 for those that were gone before).
+    """
     alive = np.flatnonzero(state.alive)
     label = _candidates(state.group, reader, alive, ulps)
     waiting = alive[np.bincount(label, minlength=1)[label] > 1] if len(alive) else alive
     kind = dict(zip(alive.tolist(), label.tolist(), strict=True))
     for _ in range(MAX_ROUNDS):
         if len(waiting) < 2:
-            return
+            break
         kinds = np.array([kind[c] for c in waiting.tolist()])
         _, first, inverse = np.unique(kinds, return_index=True, return_inverse=True)
         leader = waiting[first][inverse]
@@ -171,9 +139,36 @@ def _related(state: _State, reader: Reader, ulps: float) -> None:
         rest = waiting[member][~ok]
         counts = np.bincount([kind[c] for c in rest.tolist()], minlength=1)
         waiting = np.array([c for c in rest.tolist() if counts[kind[c]] > 1], np.int64)
+    kinds = np.full(state.group.size, NONE)
+    kinds[alive] = label
+    return kinds
 
 
-def _lumped(state: _State, reader: Reader, ulps: float, most: int | None) -> None:
+def _several(state: State, reader: Reader, label: Index, ulps: float) -> None:
+    """Combinations of several of the channels that are left."""
+    alive = np.flatnonzero(state.alive)
+    found = several(state.group, reader, alive, label[alive], ulps)
+    if found is None:
+        return
+    ok = found.ok & _one_mixture(state.group, found)
+    for p in np.flatnonzero(ok).tolist():
+        factors = np.stack([c.a[p] for c in found.at])
+        shift = np.array([c.kappa[p] for c in found.at])
+        state.mix(found.rule, int(found.j[p]), factors, shift, found.residual[p])
+
+
+def _one_mixture(group: ChannelGroup, found: Mixed) -> npt.NDArray[np.bool_]:
+    """A weight shared by several sinks absorbs one combination only, and no shift."""
+    ok = np.ones(len(found.j), bool)
+    seen: dict[str, int] = {}
+    for k, sink in enumerate(group.sinks):
+        first = k if sink.use is None else seen.setdefault(sink.use.constant.root, k)
+        if first != k:
+            ok &= found.at[k].alike(found.at[first]) & found.at[k].no_shift & found.at[first].no_shift
+    return ok
+
+
+def _lumped(state: State, reader: Reader, ulps: float, most: int | None) -> None:
     """Units of recurrent layers: all classes hold together or not at all."""
     group, left = state.group, None if most is None else most - len(state.entries)
     alive = np.flatnonzero(state.alive)
@@ -235,7 +230,7 @@ def _same_weight_same_scale(group: ChannelGroup, outcome: Outcome) -> npt.NDArra
     return ok
 
 
-def _record(state: _State, i: Index, j: Index, outcome: Outcome, ok: npt.NDArray[np.bool_]) -> None:
+def _record(state: State, i: Index, j: Index, outcome: Outcome, ok: npt.NDArray[np.bool_]) -> None:
     scale = np.array([r.a for r in outcome.at])
     shift = np.array([r.kappa for r in outcome.at])
     for p in np.flatnonzero(ok).tolist():
@@ -246,35 +241,3 @@ def _record(state: _State, i: Index, j: Index, outcome: Outcome, ok: npt.NDArray
         rule = "copy" if plain else "scaled copy" if (shift[:, p] == 0).all() else "affine copy"
         rule = "lumped unit" if state.group.recurrences else rule
         state.drop(rule, int(j[p]), int(i[p]), scale[:, p], shift[:, p], outcome.residual[p])
-
-
-def _merge(state: _State) -> Merge:
-    group, n = state.group, state.group.size
-    keep = np.flatnonzero(state.alive)
-    place = np.full(n, NONE)
-    place[keep] = np.arange(len(keep))
-    held = np.flatnonzero(state.target != NONE)
-    unmerge, constant = {}, {}
-    for k, sink in enumerate(group.sinks):
-        if sink.use is None:
-            continue
-        key = binding_of(group, sink).key
-        columns = place[state.target[held]]
-        unmerge[key] = csr_array((state.scale[k, held], (held, columns)), shape=(n, len(keep)))
-        if state.shift[k].any():
-            constant[sink.node.name] = state.shift[k].copy()
-    clusters = tuple(tuple(np.flatnonzero(state.target == i).tolist()) for i in keep.tolist())
-    return Merge(
-        group.name,
-        n,
-        keep,
-        unmerge,
-        constant,
-        clusters=tuple(c for c in clusters if len(c) > 1),
-        entries=tuple(state.entries),
-    )
-
-
-def binding_of(group: ChannelGroup, sink: Sink):  # type: ignore[no-untyped-def]
-    """The binding through which a sink reads the group."""
-    return next(b for b in group.bindings if any(u is sink.use for u in b.uses))

@@ -8,7 +8,7 @@ and ZipIt.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -22,7 +22,9 @@ Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 Readers: TypeAlias = tuple[tuple[str, int], ...]
 """(node, input) of some readers of one constant."""
-PLAN_VERSION = 1
+PLAN_VERSION = 2
+READABLE = (1, 2)
+"""Version 2 knows entries with several terms; plans without one are written as version 1."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Entry:
     """A ledger line: channel `dropped` is `a` times channel `kept` plus `kappa`, by `rule`, within
     `residual`.
 
-    `kept` is -1 where nothing is kept for it (dead or constant channels).
+    `kept` is -1 where nothing is kept for it (dead or constant channels), and where `terms` says of which
+    channels, each with its factor, the dropped one is the sum. Numbers are those at the first sink.
     """
 
     group: str
@@ -40,6 +43,18 @@ class Entry:
     a: float
     kappa: float
     residual: float
+    terms: tuple[tuple[int, float], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form; `terms` only where there are some."""
+        held = {k: v for k, v in vars(self).items() if k != "terms"}
+        return {**held, "terms": [list(t) for t in self.terms]} if self.terms else held
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Entry:
+        """Inverse of `as_dict`."""
+        terms = tuple((int(k), float(a)) for k, a in d.get("terms", ()))
+        return cls(**{**d, "terms": terms})
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,7 @@ class Merge:
             "combine": {k: _sparse(v) for k, v in self.combine.items()},
             "shift": {k: v.tolist() for k, v in self.shift.items()},
             "clusters": [list(c) for c in self.clusters],
-            "entries": [vars(e) for e in self.entries],
+            "entries": [e.as_dict() for e in self.entries],
         }
 
     @classmethod
@@ -92,7 +107,7 @@ class Merge:
             {k: _dense(v) for k, v in d["combine"].items()},
             {k: np.asarray(v, np.float64) for k, v in d["shift"].items()},
             tuple(tuple(int(i) for i in c) for c in d["clusters"]),
-            tuple(Entry(**e) for e in d["entries"]),
+            tuple(Entry.from_dict(e) for e in d["entries"]),
         )
 
 
@@ -108,6 +123,11 @@ def _sparse(matrix: csr_array) -> dict[str, Any]:
 
 def _dense(d: Mapping[str, Any]) -> csr_array:
     return csr_array((d["values"], (d["rows"], d["columns"])), shape=tuple(d["shape"]))
+
+
+def version_of(entries: Iterable[Entry]) -> int:
+    """The oldest format that can say all this."""
+    return PLAN_VERSION if any(e.terms for e in entries) else READABLE[0]
 
 
 @dataclass(frozen=True)
@@ -138,7 +158,7 @@ class MergePlan:
     def as_dict(self) -> dict[str, Any]:
         """JSON form; equal plans give equal text."""
         return {
-            "onnxdup_plan": PLAN_VERSION,
+            "onnxdup_plan": version_of(self.entries),
             "source": self.source,
             "method": self.method,
             "tau": self.tau,
@@ -156,7 +176,7 @@ class MergePlan:
         """Read a plan file. InputError where it is not one."""
         try:
             d = json.loads(text)
-            if d["onnxdup_plan"] != PLAN_VERSION:
+            if d["onnxdup_plan"] not in READABLE:
                 raise InputError(f"plan version {d['onnxdup_plan']} is not supported", file=file)
             rounds = tuple(tuple(Merge.from_dict(m) for m in r) for r in d["rounds"])
             fixed = bool(d.get("constant_inputs", False))

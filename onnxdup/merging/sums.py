@@ -5,7 +5,7 @@ float16 sums may overflow; integers must stay whole and inside their range: code
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,15 +51,20 @@ class Sums:
         """Add `scale[k]` times column j to column i of every reader k; where one cannot hold it, why, and
         nothing changes.
         """
+        return self.mix(j, [i], scale[:, None])
+
+    def mix(self, j: int, kept: Sequence[int], scale: Array) -> str | None:
+        """As `add` for several columns: `scale[k, p]` times column j goes to column kept[p] of reader k."""
         if self._columns is None:
             self._columns = list(_columns(self._group, self._reader))
         totals = []
         for k, column in self._columns:
-            total = column.sum(i, j, float(scale[k]))
-            if total is None:
-                return f"the sum does not fit {column.type}"
-            totals.append((column, total))
-        for column, total in totals:
+            for p, i in enumerate(kept):
+                total = column.sum(i, j, float(scale[k, p]))
+                if total is None:
+                    return f"the sum does not fit {column.type}"
+                totals.append((column, i, total))
+        for column, i, total in totals:
             column.keep(i, total)
         return None
 

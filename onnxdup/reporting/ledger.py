@@ -21,10 +21,10 @@ from onnxdup.channels import Trace, trace
 from onnxdup.errors import InputError
 from onnxdup.graph import Document
 from onnxdup.merging import Merge, MergePlan, Readers, clones_as_lists, clones_of, exact_merge
+from onnxdup.merging.plan import READABLE, version_of
 from onnxdup.reporting.schema import Check
 from onnxdup.surgery import apply, separated
 
-VERSION = 1
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -48,7 +48,7 @@ class Ledger:
     def to_json(self) -> str:
         """Text of a ledger file; equal ledgers give equal text."""
         content = {
-            "onnxdup_ledger": VERSION,
+            "onnxdup_ledger": version_of(e for merges in self.rounds for m in merges for e in m.entries),
             "source": self.source,
             "ulps": self.ulps,
             "complete": self.complete,
@@ -99,7 +99,7 @@ def read(path: Path) -> Ledger:
 
 
 def _parse(data: Any) -> Ledger:
-    if data["onnxdup_ledger"] != VERSION:
+    if data["onnxdup_ledger"] not in READABLE:
         raise InputError(f"ledger version {data['onnxdup_ledger']} is not supported")
     rounds = tuple(tuple(Merge.from_dict(m) for m in merges) for merges in data["rounds"])
     shapes = {name: tuple(shape) for name, shape in data["input_shapes"].items()}

@@ -18,6 +18,7 @@ from onnxdup.channels import Block, ChannelGroup, Reader, Trace, constants
 from onnxdup.channels.tracer import Source
 from onnxdup.channels.transfer import PerChannel
 from onnxdup.merging import Merge, Problem, exact_merge
+from onnxdup.merging.dependence import candidate_path
 from onnxdup.merging.exact import columns
 from onnxdup.merging.selection.linkage import cells
 from onnxdup.reporting.measure import Measured, count_clusters
@@ -57,7 +58,9 @@ def _exact(group: ChannelGroup, reader: Reader, surveys: Sequence[Measured | Non
     """The exact pass, unless nothing in the group can be redundant."""
     apart = not group.recurrences and all(s is not None and s.largest_absolute < ALIKE for s in surveys)
     if apart and not _constant(group, reader).any() and not _unread(group, reader).any():
-        return None
+        found = candidate_path(group)
+        if found is None or not found.linear:
+            return None
     return exact_merge(group, reader)
 
 

@@ -96,7 +96,7 @@ ENTRIES.add(
 ENTRIES.add(
     "embedding",
     "g (int64[N,7] x) => (float[N,7,5] y) { e=Gather(table,x) m=MatMul(e,w1) a=Add(m,b1) r=Relu(a) y=MatMul(r,w9) }",
-    {"table": (6, 12), "w1": (12, 10), "b1": (10,), "w9": (10, 5)},
+    {"table": (15, 12), "w1": (12, 10), "b1": (10,), "w9": (10, 5)},
     None,
     plants=[Plant("behind the embedding", "w1", {"w1": (2.0, 0.0), "b1": (2.0, 0.0)})],
 )

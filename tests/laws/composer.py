@@ -148,6 +148,10 @@ class Net:
                 lengths[tensor] -= group.planted
         return lengths
 
+    def linear_rows(self) -> set[str]:
+        """Weights with rows of channels that may have any scale: those that meet linear operators alone."""
+        return {t for g in self.groups if g.symmetry == ANY for t, _, _ in g.rows}
+
 
 # ---- blocks ------------------------------------------------------------------------------------------------
 def activation(text: str, symmetry: int) -> Callable[[Net], None]:

@@ -165,8 +165,9 @@ def power(t: Tracer, n: Node) -> None:
     p = t.scalar(n, 1, None)
     if p is None or not t.carries(n.inputs[0]):
         return _copies(t, n)
-    even = float(p).is_integer() and int(p) % 2 == 0 and p > 0
-    return _affine(t, n, n.inputs[0], Powers(lambda z: z**p, lambda a: a**p, even))
+    whole = float(p).is_integer() and p > 0
+    even, odd = whole and int(p) % 2 == 0, whole and int(p) % 2 == 1
+    return _affine(t, n, n.inputs[0], Powers(lambda z: z**p, lambda a: a**p, even, odd))
 
 
 @rule("Max", "Min", kind=ELEMENTWISE, passes="with 0: a > 0; two branches: the same a > 0, κ in both")
@@ -180,8 +181,9 @@ def extremum(t: Tracer, n: Node) -> None:
         c = t.scalar(n, slot, None)
         if c is None:
             raise Decline(f"{n.op_type} with a constant per channel")
-        kind = Homogeneous if c == 0 else Pointwise
-        return _affine(t, n, x, kind(lambda z: f(z, c)))
+        if c == 0:
+            return _affine(t, n, x, Homogeneous(lambda z: f(z, 0), lean=1.0))
+        return _affine(t, n, x, Pointwise(lambda z: f(z, c)))
     if any(t.constant(n, k) is not None for k in range(len(n.inputs))):
         raise Decline(f"{n.op_type} of several operands with constants")
     return _activations(t, n, lambda outside: Agree(True, outside))

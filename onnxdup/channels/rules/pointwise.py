@@ -61,7 +61,7 @@ def clip(lo: float | None, hi: float | None) -> Transfer:
     if lo is None and hi is None:
         return Same()
     if (lo == 0 and hi is None) or (hi == 0 and lo is None):
-        return Homogeneous(apply)
+        return Homogeneous(apply, lean=1.0)
     if lo is not None and hi is not None and lo <= hi:
         return PointSymmetric(apply, (lo + hi) / 2, (lo + hi) / 2)
     return Pointwise(apply)
@@ -76,13 +76,13 @@ def _hard(attrs: Attrs) -> Transfer:
 
 def _leaky(attrs: Attrs) -> Transfer:
     alpha = attrs.get("alpha", 0.01)
-    return Homogeneous(lambda z: np.where(z < 0, alpha * z, z))
+    return Homogeneous(lambda z: np.where(z < 0, alpha * z, z), lean=1.0 + alpha)
 
 
 def _thresholded(attrs: Attrs) -> Transfer:
     alpha = attrs.get("alpha", 1.0)
     apply = lambda z: np.where(z > alpha, z, 0.0)  # noqa: E731
-    return Homogeneous(apply) if alpha == 0 else Pointwise(apply)
+    return Homogeneous(apply, lean=1.0) if alpha == 0 else Pointwise(apply)
 
 
 def _shrink(attrs: Attrs) -> Transfer:
@@ -95,8 +95,17 @@ GELU_C = float(np.sqrt(2 / np.pi))
 
 def _gelu(attrs: Attrs) -> Transfer:
     if attrs.get("approximate", "none") in ("tanh", b"tanh"):
-        return Pointwise(lambda z: 0.5 * z * (1 + np.tanh(GELU_C * (z + 0.044715 * z**3))))
-    return Pointwise(lambda z: 0.5 * z * (1 + special.erf(z / np.sqrt(2))))
+        return Pointwise(lambda z: 0.5 * z * (1 + np.tanh(GELU_C * (z + 0.044715 * z**3))), lean=1.0)
+    return Pointwise(lambda z: 0.5 * z * (1 + special.erf(z / np.sqrt(2))), lean=1.0)
+
+
+def _softplus(attrs: Attrs) -> Transfer:
+    alpha, beta = attrs.get("alpha", 1.0), attrs.get("beta", 1.0)
+    return Pointwise(lambda z: alpha * softplus(beta * z), lean=alpha * beta)
+
+
+def _swish(factor: float) -> Transfer:
+    return Pointwise(lambda z: z * sigmoid(factor * z), lean=1.0)
 
 
 def _selu(attrs: Attrs) -> Transfer:
@@ -108,7 +117,7 @@ def _selu(attrs: Attrs) -> Transfer:
 
 
 ACTIVATIONS: dict[str, Callable[[Attrs], Transfer]] = {
-    "Relu": lambda a: Homogeneous(lambda z: np.maximum(z, 0)),
+    "Relu": lambda a: Homogeneous(lambda z: np.maximum(z, 0), lean=1.0),
     "LeakyRelu": _leaky,
     "ThresholdedRelu": _thresholded,
     "Abs": lambda a: Absolute(np.abs),
@@ -131,8 +140,8 @@ ACTIVATIONS: dict[str, Callable[[Attrs], Transfer]] = {
     "Sigmoid": lambda a: PointSymmetric(sigmoid, 0.0, 0.5),
     "HardSigmoid": _hard,
     "Sqrt": lambda a: Powers(np.sqrt, np.sqrt),
-    "Reciprocal": lambda a: Powers(np.reciprocal, np.reciprocal),
-    "Sign": lambda a: Powers(np.sign, np.ones_like),
+    "Reciprocal": lambda a: Powers(np.reciprocal, np.reciprocal, odd=True),
+    "Sign": lambda a: Powers(np.sign, np.ones_like, odd=True),
     "Exp": lambda a: Exponential(np.exp),
     "Log": lambda a: Logarithm(np.log),
     "Elu": lambda a: Pointwise(lambda z: elu(z, a.get("alpha", 1.0))),
@@ -143,14 +152,12 @@ ACTIVATIONS: dict[str, Callable[[Attrs], Transfer]] = {
     "Gelu": _gelu,
     "com.microsoft::Gelu": _gelu,
     "com.microsoft::FastGelu": lambda a: _gelu({"approximate": "tanh"}),
-    "com.microsoft::QuickGelu": lambda a: Pointwise(lambda z: z * sigmoid(a.get("alpha", 1.702) * z)),
-    "Silu": lambda a: Pointwise(lambda z: z * sigmoid(z)),
-    "Swish": lambda a: Pointwise(lambda z: z * sigmoid(a.get("alpha", 1.0) * z)),
-    "HardSwish": lambda a: Pointwise(lambda z: z * hard_sigmoid(z, 1 / 6, 0.5)),
-    "Softplus": lambda a: Pointwise(softplus),
-    "ParametricSoftplus": lambda a: Pointwise(
-        lambda z: a.get("alpha", 1.0) * softplus(a.get("beta", 1.0) * z)
-    ),
+    "com.microsoft::QuickGelu": lambda a: _swish(a.get("alpha", 1.702)),
+    "Silu": lambda a: _swish(1.0),
+    "Swish": lambda a: _swish(a.get("alpha", 1.0)),
+    "HardSwish": lambda a: Pointwise(lambda z: z * hard_sigmoid(z, 1 / 6, 0.5), lean=1.0),
+    "Softplus": lambda a: _softplus({}),
+    "ParametricSoftplus": _softplus,
     "Mish": lambda a: Pointwise(lambda z: z * np.tanh(softplus(z))),
     "Acos": lambda a: Pointwise(np.arccos),
     "Acosh": lambda a: Pointwise(np.arccosh),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,9 +21,13 @@ from onnxdup.channels.transfer.base import (
 
 @dataclass(frozen=True)
 class Pointwise:
-    """An activation φ applied to each element; subclasses say which relations pass."""
+    """An activation φ applied to each element; subclasses say which relations pass.
+
+    `lean`: φ(z) − φ(−z) = lean · z for every z.
+    """
 
     apply: Callable[[Array], Array]
+    lean: float | None = field(default=None, kw_only=True)
 
     @property
     def symmetry(self) -> Symmetry:
@@ -154,10 +158,14 @@ class PointSymmetric(Pointwise):
 
 @dataclass(frozen=True)
 class Powers(Pointwise):
-    """φ(a z) = ψ(a) φ(z) for a > 0: Sqrt, Reciprocal, Sign, Pow with a constant exponent."""
+    """φ(a z) = ψ(a) φ(z) for a > 0: Sqrt, Reciprocal, Sign, Pow with a constant exponent.
+
+    `even`: φ(−z) = φ(z); `odd`: φ(−z) = −φ(z).
+    """
 
     gain: Callable[[Array], Array] = np.abs
     even: bool = False
+    odd: bool = False
 
     @property
     def symmetry(self) -> Symmetry:
