@@ -100,7 +100,7 @@ def relations(reader: Reader, i: Index, j: Index, ulps: float = EXACT_ULP) -> Ou
     group, pairs = reader.group, Pairs(reader, i, j, ulps)
     state: dict[str, Relation] = {}
     residual = np.zeros(len(i))
-    for item in _with_recurrences(group):
+    for item in with_recurrences(group):
         state[item.output], error = _related(item, state, pairs)
         residual = np.maximum(residual, error)
     at = tuple(_at_sink(sink, state) for sink in group.sinks)
@@ -151,7 +151,7 @@ def in_order(group: ChannelGroup) -> list[Source | Step]:
     return [*group.sources, *group.steps]
 
 
-def _with_recurrences(group: ChannelGroup) -> list[Source | Recurrence | Step]:
+def with_recurrences(group: ChannelGroup) -> list[Source | Recurrence | Step]:
     """Each recurrent layer just before the first step that hands on its units."""
     waiting = {r.output: r for r in group.recurrences}
     items: list[Source | Recurrence | Step] = [*group.sources]
@@ -169,7 +169,7 @@ def constants(reader: Reader) -> list[Array]:
     none = np.zeros(0, np.int64)
     pairs = Pairs(reader, none, none)
     state: dict[str, Array] = {}
-    for item in _with_recurrences(group):
+    for item in with_recurrences(group):
         if isinstance(item, Source):
             zero = (reader.stored(item.rows) == 0).all(1)
             state[item.output] = np.where(zero, 0.0, np.nan)

@@ -1,9 +1,9 @@
 """The ledger of exact merges: what was merged, why it is equal, and the way to derive it again from the
 original.
 
-A ledger holds the exact rounds of a plan. `derive` walks them on the original: in each round every merge is
-made anew from the weights by the exact pass and must come out the same, down to the last number; then the
-round is applied.
+A ledger holds the exact rounds of a plan. `derive` walks them on the original: in each round every entry is
+held against the channels themselves (`derivation`), without the code that found it; then the round is
+applied.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from onnxdup.channels import Trace, trace
+from onnxdup.channels import trace
 from onnxdup.errors import InputError
 from onnxdup.graph import Document
-from onnxdup.merging import Merge, MergePlan, Readers, clones_as_lists, clones_of, exact_merge
+from onnxdup.merging import Merge, MergePlan, Readers, clones_as_lists, clones_of
 from onnxdup.merging.plan import READABLE, version_of
+from onnxdup.reporting.derivation import refuted
 from onnxdup.reporting.schema import Check
 from onnxdup.surgery import apply, separated
 
@@ -118,11 +119,11 @@ def derive(original: Document, reduced: Document, ledger: Ledger) -> Check:
     start = original.with_constant_inputs() if ledger.constant_inputs else original
     traced = trace(separated(start, ledger.clones), input_shapes=ledger.shapes)
     for merges in ledger.rounds:
-        wrong = next((m.group for m in merges if not _derived(traced, m, ledger.ulps)), None)
-        if wrong is not None:
-            return Check(
-                name, "failed", f"its merges of the channels of {wrong} cannot be derived from the original"
-            )
+        for merge in merges:
+            reason = refuted(traced, merge, ledger.ulps)
+            if reason is not None:
+                words = f"its merges of the channels of {merge.group} cannot be derived from the original"
+                return Check(name, "failed", f"{words}: {reason}")
         traced = trace(apply(traced, merges), input_shapes=ledger.shapes)
     if ledger.complete:
         different = _different(traced.document, reduced)
@@ -131,15 +132,6 @@ def derive(original: Document, reduced: Document, ledger: Ledger) -> Check:
                 name, "failed", f"the tensor {different} is not what its merges make of the original"
             )
     return Check(name, "passed", f"{ledger.entries} exact merges derived again from the original")
-
-
-def _derived(traced: Trace, merge: Merge, ulps: float) -> bool:
-    group = next((g for g in traced.groups if g.name == merge.group), None)
-    if group is None:
-        return False
-    most = merge.size - len(merge.keep) if group.peers else None
-    again = exact_merge(group, traced.reader(group), ulps, most=most)
-    return again is not None and again.as_dict() == merge.as_dict()
 
 
 def _different(expected: Document, found: Document) -> str | None:
