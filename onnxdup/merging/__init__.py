@@ -10,12 +10,13 @@ from onnxdup.merging.methods import (
     METHODS,
     Method,
     approximate_merge,
+    cuttable,
     merge_to,
     method_named,
     order,
     problem_of,
 )
-from onnxdup.merging.moments import Analytic, Moments
+from onnxdup.merging.moments import Analytic, Measured, Moments
 from onnxdup.merging.plan import Entry, Merge, MergePlan, Readers, clones_as_lists, clones_of
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection.clusters import Aim
@@ -29,6 +30,7 @@ __all__ = [
     "Analytic",
     "Entry",
     "Left",
+    "Measured",
     "Merge",
     "MergePlan",
     "Method",
@@ -39,6 +41,7 @@ __all__ = [
     "approximate_merge",
     "clones_as_lists",
     "clones_of",
+    "cuttable",
     "exact_merge",
     "merge_to",
     "method_named",

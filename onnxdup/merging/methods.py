@@ -89,11 +89,16 @@ def method_named(name: str, compensation: str | None = None) -> Method:
     return Method(found.name, found.what, found.selection, compensation, found.exact_first)
 
 
+def cuttable(group: ChannelGroup) -> bool:
+    """May an approximate method remove channels of a group?"""
+    return group.frozen is None and group.approximable and not group.quantised and group.size > 1
+
+
 def problem_of(group: ChannelGroup, trace: Trace, moments: Moments | None = None) -> Problem | None:
     """The problem of a group that may be merged approximately, else None: integers hold no means and no
     scaled sums, units that are fed back no sums, and nothing is known of rows that are not finite.
     """
-    if group.frozen or group.size < 2 or not group.approximable or group.quantised:
+    if not cuttable(group):
         return None
     problem = Problem.of(trace, group, moments)
     return problem if all(np.isfinite(rows).all() for rows in problem.parts) else None

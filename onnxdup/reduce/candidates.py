@@ -9,7 +9,17 @@ import numpy as np
 from onnxdup.channels import ChannelGroup
 from onnxdup.errors import UsageError
 from onnxdup.graph import Document
-from onnxdup.merging import Aim, Analytic, Merge, Method, Problem, merge_to, order, problem_of
+from onnxdup.merging import (
+    Aim,
+    Analytic,
+    Merge,
+    Method,
+    Problem,
+    cuttable,
+    merge_to,
+    order,
+    problem_of,
+)
 from onnxdup.reduce.curves import Curve
 from onnxdup.reduce.merge import Job
 from onnxdup.reduce.sizes import Sizes, Unit
@@ -89,8 +99,3 @@ class Candidates:
                     self.job.declined[name] = f"sizes in the graph do not follow: {error.what}"
                     self.groups.pop(name, None)
                     self.curves.pop(name, None)
-
-
-def cuttable(group: ChannelGroup) -> bool:
-    """May an approximate method remove channels of it?"""
-    return group.frozen is None and group.approximable and not group.quantised and group.size > 1

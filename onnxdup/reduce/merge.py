@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from onnxdup.channels import ChannelGroup, Role, Trace, trace
 from onnxdup.channels.relation import EXACT_ULP
 from onnxdup.errors import UsageError
+from onnxdup.evaluation.data import Dataset
 from onnxdup.graph import Document, blamed
 from onnxdup.merging import (
     Analytic,
@@ -16,10 +17,13 @@ from onnxdup.merging import (
     Merge,
     MergePlan,
     Method,
+    Moments,
     approximate_merge,
+    cuttable,
     exact_merge,
     method_named,
 )
+from onnxdup.reduce.calibrating import measure, stages
 from onnxdup.reduce.cloning import Clones, with_clones
 from onnxdup.reduce.reduction import Reduction, fixed_inputs
 from onnxdup.reduce.rounding import restored, rounded_up
@@ -46,6 +50,7 @@ def merge(
     clones: bool = True,
     compensation: str | None = None,
     seed: int = 0,
+    calibration: Dataset | None = None,
     progress: Progress | None = None,
 ) -> Reduction:
     """Merge duplicate filters of a document.
@@ -56,7 +61,8 @@ def merge(
     are). `include` and `exclude` are globs over the names of groups, tensors and nodes.
     `constant_inputs` makes constants of the weights that callers could override. With `clones` the readers of
     a shared weight get copies where merging saves more than they take. `compensation` replaces the
-    method's own, `seed` is for methods that draw. Raises UsageError for a bad tau, method, count or pattern.
+    method's own, `seed` is for methods that draw. With `calibration` data the groups are measured and cut one
+    after the other (see `calibrating`). Raises UsageError for a bad tau, method, count or pattern.
     """
     if not 0 < tau <= 1:
         raise UsageError(f"tau is {tau}", remedy="choose 0 < tau <= 1; 1 merges exact duplicates only")
@@ -86,8 +92,11 @@ def merge(
             _refuse_unknown(keep, job.trace)
         if chosen.exact_first:
             job.exactly(ulps)
-        if chosen.name != "exact":
-            job.run(approximate, f"{chosen.name} at tau {tau:g}", 1)
+        what = f"{chosen.name} at tau {tau:g}"
+        if chosen.name != "exact" and calibration is not None:
+            job.measured(approximate, moments, calibration, what)
+        elif chosen.name != "exact":
+            job.run(approximate, what, 1)
         rounds, fixed = tuple(job.rounds), start is not document
         return job.reduction(document, MergePlan(document.sha256(), chosen.name, tau, rounds, fixed, copies))
 
@@ -102,16 +111,22 @@ def merge(
 
 
 class Shared:
-    """Analytic moments of the trace at hand, made once."""
+    """The moments of the trace at hand: measured where that was done, else analytic, made once."""
 
     def __init__(self) -> None:
-        self._held: Analytic | None = None
+        self._trace: Trace | None = None
+        self._held: Moments | None = None
 
-    def of(self, traced: Trace) -> Analytic:
+    def of(self, traced: Trace) -> Moments:
         """The moments of a trace."""
-        if self._held is None or self._held.trace is not traced:
-            self._held = Analytic(traced)
+        if self._held is None or self._trace is not traced:
+            self.put(traced, Analytic(traced))
+        assert self._held is not None
         return self._held
+
+    def put(self, traced: Trace, moments: Moments) -> None:
+        """Use these for a trace."""
+        self._trace, self._held = traced, moments
 
 
 def replay(
@@ -175,6 +190,19 @@ class Job:
             if not applied:
                 return
             self.say(f"{what}, round {number + 1}: {sum(m.size - len(m.keep) for m in applied)} channels")
+
+    def measured(self, choose: Choose, moments: Shared, data: Dataset, what: str) -> None:
+        """One round of a method, in stages: each measured in the model as it is by then."""
+        original = self.trace
+        self.settled.clear()
+        for names in stages(self.trace, [g for g in self._open_groups() if cuttable(g)]):
+            groups = [g for g in self.trace.groups if g.name in names]
+            self.say(f"{what}: measuring {groups[0].name}")
+            first = self.trace is original
+            prior = Analytic(self.trace)
+            found = measure(self.trace, groups, data, prior, None if first else original)
+            moments.put(self.trace, found)
+            self.run(lambda g, t, m, names=names: choose(g, t, m) if g.name in names else None, what, 1)  # type: ignore[misc]
 
     def exactly(self, ulps: float = EXACT_ULP, round_to: int = 1) -> None:
         """The exact pass to its fixed point; what it leaves are multiples of `round_to`."""

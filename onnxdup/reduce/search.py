@@ -10,9 +10,10 @@ import numpy as np
 from onnxdup.errors import CannotVerify, GateFailed
 from onnxdup.evaluation import Interval, Paired, cost
 from onnxdup.graph import Document
+from onnxdup.merging import cuttable
 from onnxdup.reduce.allocate import Path
 from onnxdup.reduce.budget import Budget, Measures
-from onnxdup.reduce.candidates import Candidates, cuttable
+from onnxdup.reduce.candidates import Candidates
 from onnxdup.reduce.meter import Meter
 from onnxdup.reduce.sizes import whole_cost
 from onnxdup.reduce.state import State

@@ -5,11 +5,13 @@ from __future__ import annotations
 from onnxdup.merging.moments.analytic import Analytic
 from onnxdup.merging.moments.hermite import gram, hermite_coefficients
 from onnxdup.merging.moments.lookup import Moments, fits_of, folded_fits, moments_of
+from onnxdup.merging.moments.measured import Measured
 from onnxdup.merging.moments.sinks import Fit, SinkMoments
 
 __all__ = [
     "Analytic",
     "Fit",
+    "Measured",
     "Moments",
     "SinkMoments",
     "fits_of",

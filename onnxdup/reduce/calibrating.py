@@ -1,0 +1,83 @@
+"""Merging with calibration data: groups in the order of the network, each measured in the model cut so far.
+
+The first groups are fitted to what they give; later ones to what the original model gave, from what the
+reduced one gives now, so that errors do not add up (sequential reconstruction).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnxdup.channels import ChannelGroup, Trace
+from onnxdup.evaluation.batching import plan_batches
+from onnxdup.evaluation.data import Dataset
+from onnxdup.graph.expose import with_outputs
+from onnxdup.merging import Analytic, Measured
+from onnxdup.runtime import Session
+
+if TYPE_CHECKING:
+    from onnxdup.runtime import IoSpec
+
+STAGES = 16
+"""Most parts in which the groups of a model are measured and cut."""
+BATCH = 16
+Say = Callable[[str], None]
+
+
+def measure(
+    trace: Trace,
+    groups: Sequence[ChannelGroup],
+    data: Dataset,
+    analytic: Analytic,
+    original: Trace | None = None,
+    provider: str = "cpu",
+) -> Measured:
+    """The moments of `groups` over a data set, batch by batch. Raises CannotVerify where a model does not
+    run.
+    """
+    found = Measured(trace, groups, analytic, original)
+    if not found.tallies:
+        return found
+    with Session.open(with_outputs(trace.document, found.now), provider=provider) as now:
+        if original is None or not found.before:
+            for feeds in batches(data, now.inputs):
+                found.add(_values(now.run(feeds, found.now)), {})
+            return found
+        with Session.open(with_outputs(original.document, found.before), provider=provider) as then:
+            for feeds in batches(data, now.inputs):
+                found.add(_values(now.run(feeds, found.now)), _values(then.run(feeds, found.before)))
+    return found
+
+
+def batches(data: Dataset, inputs: Sequence[IoSpec]) -> Iterator[dict[str, np.ndarray]]:
+    """Feeds of at most `BATCH` samples, at least two of them where there are two samples."""
+    size = max(1, min(BATCH, len(data) // 2))
+    for batch in plan_batches(data, inputs, size).batches():
+        yield dict(batch.feeds)
+
+
+def _values(results: dict[str, object]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value) for name, value in results.items()}
+
+
+def stages(trace: Trace, groups: Sequence[ChannelGroup]) -> list[list[str]]:
+    """Names of groups in the order of the nodes that make them, in at most `STAGES` parts; peers together."""
+    place = {node.name: k for k, node in enumerate(trace.document.nodes)}
+    ordered = sorted(groups, key=lambda g: min(place[s.node.name] for s in g.sources))
+    size = -(-len(ordered) // STAGES)
+    parts = [[g.name for g in ordered[k : k + size]] for k in range(0, len(ordered), max(size, 1))]
+    for group in ordered:
+        for peer in group.peers:
+            _join(parts, group.name, peer)
+    return [p for p in parts if p]
+
+
+def _join(parts: list[list[str]], name: str, peer: str) -> None:
+    first = next(p for p in parts if name in p)
+    for part in parts:
+        if peer in part and part is not first:
+            part.remove(peer)
+            first.append(peer)
