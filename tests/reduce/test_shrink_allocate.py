@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from onnxdup.channels import trace
 from onnxdup.errors import UsageError
 from onnxdup.graph import load
+from onnxdup.merging import cuttable
 from onnxdup.reduce import merge
 from onnxdup.reduce.allocate import greedy, uniform
 from onnxdup.reduce.budget import Budget, Measures
-from onnxdup.reduce.candidates import cuttable
 from onnxdup.reduce.curves import Curve, pooled
 from onnxdup.reduce.rounding import rounded_up, widths
 from onnxdup.reduce.sizes import Sizes, Unit, whole_cost
