@@ -154,6 +154,8 @@ def merge(
     tau: float = 1.0,
     method: str | None = None,
     keep: float | Mapping[str, int] | None = None,
+    compensation: str | None = None,
+    calibration: Any = None,
     plan: str | Path | MergePlan | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -177,8 +179,10 @@ def merge(
 ) -> Merged:
     """A smaller model, verified against the original: exact merges and, below `tau` 1, approximate ones.
 
-    `method` is exact, cluster, obs, paper or norm; `keep` is the share of its channels that each group keeps,
-    or how many of them (group → count); `plan` replays a saved plan instead. `constant_inputs` makes
+    `method` is a name of `onnxdup.merging.METHODS`, `compensation` one of `COMPENSATIONS` in place of the
+    method's own; `keep` is the share of its channels that each group keeps, or how many of them (group →
+    count). `calibration` are data (labels are not read) on which layers are measured and cut one after the
+    other. `plan` replays a saved plan instead. `constant_inputs` makes
     constants of the weights that callers could override (initializers that are graph inputs). `max_drop`
     (percentage points of accuracy, needs labels in `data`) and `min_agreement` (percent of top-1 answers) are
     limits; `rtol` and `atol` replace the tolerance of exact merges. With `output` the verified file and its
@@ -193,7 +197,7 @@ def merge(
 
     return run(
         load(model),
-        Choice(tau, method, keep, plan, include, exclude, constant_inputs),
+        Choice(tau, method, keep, plan, include, exclude, constant_inputs, compensation, calibration),
         Target(None if output is None else Path(output), in_place, ledger, keep_rejected, stamp),
         Runs(data, samples, seed, provider, input_shapes, exact_ulp),
         Limits(max_drop, min_agreement, rtol, atol),

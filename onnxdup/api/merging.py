@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from onnxdup import __version__
 from onnxdup.api.verification import Runs, examine
 from onnxdup.errors import GateFailed, InputError, UsageError
+from onnxdup.evaluation.data import Dataset, as_dataset
 from onnxdup.graph import Document, load, materialised, write
 from onnxdup.merging import MergePlan
 from onnxdup.reduce import Reduction, replay
@@ -61,6 +63,8 @@ class Choice:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     constant_inputs: bool = False
+    compensation: str | None = None
+    calibration: Any = None
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,16 @@ def _reduce(document: Document, choice: Choice, runs: Runs, say: Say) -> Reducti
         input_shapes=runs.input_shapes,
         ulps=runs.exact_ulp,
         constant_inputs=choice.constant_inputs,
+        compensation=choice.compensation,
+        seed=runs.seed,
+        calibration=calibration_data(choice.calibration, document),
         progress=say,
     )
+
+
+def calibration_data(data: Any, document: Document) -> Dataset | None:
+    """The data set on which layers are measured, of any form that `evaluation` accepts."""
+    return None if data is None else as_dataset(data, document)
 
 
 def read_plan(path: Path) -> MergePlan:

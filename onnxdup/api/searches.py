@@ -34,6 +34,7 @@ def shrink(
     min_agreement: float | None = None,
     confidence: float = 0.95,
     method: str = "obs",
+    calibration: Any = None,
     round_to: int = 1,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -65,9 +66,11 @@ def shrink(
     change), `min_agreement` (percent of equal top-1 answers). With targets the least reduction that reaches
     them is taken, and must keep the limits; with limits alone the largest that keeps them.
 
-    Counts that are left are multiples of `round_to`, or the group stays. `holdout` are data on which the
-    chosen model is measured once more, for an accuracy that the choice did not see. `state` is a file that
-    remembers what was measured; with `resume` an interrupted search goes on from it.
+    On `calibration` data (labels are not read) the layers are measured, so that errors are predicted from
+    what they give instead of from the weights alone. Counts that are left are multiples of `round_to`, or the
+    group stays. `holdout` are data on which the chosen model is measured once more, for an accuracy that the
+    choice did not see. `state` is a file that remembers what was measured; with `resume` an interrupted
+    search goes on from it.
 
     Raises `OverBudget` (a `GateFailed` with the report) where no model is within the budget, `CannotVerify`
     where that could not be measured, `UsageError` for a bad budget.
@@ -90,7 +93,7 @@ def shrink(
     )
     return run_shrink(
         api.load(model),
-        Asked(budget, how, batch, holdout, None if state is None else Path(state), resume),
+        Asked(budget, how, batch, holdout, None if state is None else Path(state), resume, calibration),
         Target(None if output is None else Path(output), in_place, ledger, keep_rejected, stamp),
         Runs(data, samples, seed, provider, input_shapes, exact_ulp),
         progress,

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from onnxdup import __version__
-from onnxdup.api.merging import Rejected, Target, deliver, write_ledger, write_plan
+from onnxdup.api.merging import Rejected, Target, calibration_data, deliver, write_ledger, write_plan
 from onnxdup.api.verification import Runs
 from onnxdup.errors import CannotVerify, GateFailed, UsageError
 from onnxdup.evaluation import compare, cost
+from onnxdup.evaluation.data import Dataset
 from onnxdup.evaluation.source import MadeUpSource
 from onnxdup.graph import Document, load, write
 from onnxdup.merging import MergePlan
@@ -74,6 +75,7 @@ class Asked:
     holdout: Any = None
     state: Path | None = None
     resume: bool = False
+    calibration: Any = None
 
 
 def run(document: Document, asked: Asked, target: Target, runs: Runs, say: Say | None = None) -> Shrunk:
@@ -127,7 +129,13 @@ def _search(
     state = State(_subject(document, asked, meter, runs), asked.state, resume=asked.resume)
     extra = STAMP_BYTES if target.stamp else 0
     try:
-        found = search(document, asked.budget, meter, asked.how, state, extra_bytes=extra, progress=say)
+        found = search(
+            *(document, asked.budget, meter, asked.how, state),
+            extra_bytes=extra,
+            calibration=calibration_data(asked.calibration, document),
+            seed=runs.seed,
+            progress=say,
+        )
     except OutOfReach as error:
         report = search_build.unreached_report(
             document, asked.budget, asked.how, error.steps, error.trials, error.what
@@ -148,15 +156,25 @@ def _subject(document: Document, asked: Asked, meter: Meter, runs: Runs) -> dict
         "provider": runs.provider,
         "batch": asked.batch,
         "confidence": asked.budget.confidence,
+        "calibration": _calibrated(asked, document),
         "how": asked.how.as_dict(),
     }
+
+
+def _calibrated(asked: Asked, document: Document) -> str:
+    data = calibration_data(asked.calibration, document)
+    return "" if data is None or asked.state is None else hashed(data)
 
 
 def fingerprint(meter: Meter) -> str:
     """Hash of the samples that a meter runs on."""
     if isinstance(meter.source, MadeUpSource):
         return f"made up: {meter.source.samples}"
-    data = meter.source.batching.dataset
+    return hashed(meter.source.batching.dataset)
+
+
+def hashed(data: Dataset) -> str:
+    """Hash of a data set."""
     found = hashlib.blake2b()
     arrays = {**data.inputs, **({} if data.labels is None else {"labels": data.labels})}
     for name, array in sorted(arrays.items()):

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from onnxdup.reporting.schema import MergeReport
 
 
+METHODS = (
+    "exact (at tau 1), cluster (default below), obs, ward, or for comparison paper, fold, fold-ward, "
+    "fold-repair, neuron-merging, srinivas-babu, dpp, norm, norm-l2, random"
+)
+WAYS = "none, sum, scaled-sum, mean, weighted-mean, paper-mean, repair, least-squares, folded-least-squares"
+
+
 @click.command("merge")
 @click.argument("model")
 @opt.option("-o", "--output", type=opt.PATH, metavar="FILE", help="Where the smaller model goes.")
@@ -31,7 +38,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Similarity threshold; 1 is the exact pass alone.",
 )
-@opt.option("--method", metavar="NAME", help="exact (at tau 1), cluster (default below), obs, paper or norm.")
+@opt.option("--method", metavar="NAME", help=f"{METHODS}.")
+@opt.option(
+    "--compensation", metavar="NAME", help=f"How readers make good, instead of the method's way: {WAYS}."
+)
+@opt.calibration
 @opt.option(
     "--keep", type=values.TAU, metavar="F", help="Share of its channels that a group keeps, instead of tau."
 )

@@ -181,6 +181,9 @@ min_agreement = option(
     metavar="P",
     help="Fail if top-1 agreement is below this percentage.",
 )
+calibration = option(
+    "--calibration", metavar="DATA", help="Data (without labels) on which layers are measured before a cut."
+)
 include = option(
     "--include", multiple=True, metavar="GLOB", help="Only matching nodes or tensors (repeatable)."
 )

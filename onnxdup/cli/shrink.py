@@ -55,6 +55,7 @@ from onnxdup.cli.merge import target_of
     help="Confidence of --max-drop, one-sided.",
 )
 @opt.option("--method", metavar="NAME", default="obs", show_default=True, help="How groups are narrowed.")
+@opt.calibration
 @opt.option(
     "--round-to",
     type=opt.POSITIVE,

@@ -8,18 +8,21 @@ import numpy as np
 
 from onnxdup.channels import ChannelGroup
 from onnxdup.errors import UsageError
+from onnxdup.evaluation.data import Dataset
 from onnxdup.graph import Document
 from onnxdup.merging import (
     Aim,
     Analytic,
     Merge,
     Method,
+    Moments,
     Problem,
     cuttable,
     merge_to,
     order,
     problem_of,
 )
+from onnxdup.reduce.calibrating import measure
 from onnxdup.reduce.curves import Curve
 from onnxdup.reduce.merge import Job
 from onnxdup.reduce.sizes import Sizes, Unit
@@ -38,7 +41,9 @@ class Candidates:
     channel, or with sizes that do not follow.
     """
 
-    def __init__(self, job: Job, method: Method, say: Progress) -> None:
+    def __init__(
+        self, job: Job, method: Method, say: Progress, calibration: Dataset | None = None, seed: int = 0
+    ) -> None:
         if method.name in WITHOUT_COUNT:
             raise UsageError(f"{method.name} takes no number of channels", remedy="choose another --method")
         self.job, self.method = job, method
@@ -48,7 +53,11 @@ class Candidates:
         self.groups = {g.name: g for g in open_to}
         self.curves: dict[str, Curve] = {}
         self._problems: dict[str, Problem] = {}
-        self._moments = Analytic(job.trace)
+        self._seed = seed
+        self._moments: Moments = Analytic(job.trace)
+        if calibration is not None:
+            say("measuring layers on the calibration data")
+            self._moments = measure(job.trace, list(self.groups.values()), calibration, Analytic(job.trace))
         for name, group in list(self.groups.items()):
             say(f"error curve of {name}")
             self._add(group)
@@ -86,7 +95,7 @@ class Candidates:
     def _merge(self, group: ChannelGroup, count: int) -> Merge | None:
         if count >= group.size:
             return None
-        return merge_to(self.method, self._problems[group.name], Aim(1.0, count))
+        return merge_to(self.method, self._problems[group.name], Aim(1.0, count, self._seed))
 
     def _probe(self) -> None:
         """Cut one channel of every group: those whose sizes do not follow go, with the reason."""

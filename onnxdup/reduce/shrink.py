@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from onnxdup.channels.relation import EXACT_ULP
+from onnxdup.evaluation.data import Dataset
 from onnxdup.graph import Document, blamed
 from onnxdup.merging import MergePlan, method_named
 from onnxdup.reduce.allocate import Path, greedy, uniform
@@ -67,20 +68,22 @@ def shrink(
     state: State | None = None,
     *,
     extra_bytes: int = 0,
+    calibration: Dataset | None = None,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> Shrinkage:
     """The least reduction that reaches the targets of `budget`, or the largest that keeps its limits.
 
     `meter` measures on data, `state` remembers what was measured; `extra_bytes` are what writing adds to a
-    model (its stamp). Raises OutOfReach where no candidate is within the budget, UsageError for a bad method
-    or pattern.
+    model (its stamp). On `calibration` data the layers are measured first. Raises OutOfReach where no
+    candidate is within the budget, UsageError for a bad method or pattern.
     """
     how, state, say = how or How(), state or State({}), progress or (lambda _: None)
     start = document.with_constant_inputs() if how.constant_inputs else document
     with blamed(document):
         job = Job(start, how.include, how.exclude, how.input_shapes, None, say)
         job.exactly(how.ulps, how.round_to)
-        candidates = Candidates(job, method_named(how.method), say)
+        candidates = Candidates(job, method_named(how.method), say, calibration, seed)
         path = _path(candidates, budget, how.round_to)
         search = Search(budget, candidates, path, meter, state, say, extra_bytes)
         chosen = search.chosen()

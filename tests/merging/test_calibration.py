@@ -1,0 +1,93 @@
+"""Moments measured on data: how values are looked at, what is learnt from them, and what it is good for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from onnxdup.channels import trace
+from onnxdup.evaluation import compare
+from onnxdup.evaluation.data import as_dataset
+from onnxdup.graph import Document, parse
+from onnxdup.merging import Analytic, Problem
+from onnxdup.merging.moments.views import View
+from onnxdup.reduce import merge
+from onnxdup.reduce.calibrating import measure
+
+RNG = np.random.default_rng(11)
+
+
+def conv_net(pads: str, n: int = 8) -> Document:
+    text = f"""<ir_version: 8, opset_import: ["": 17]> g (float[N,3,9,9] x) => (float[N,6] y) {{
+      a=Conv<pads=[1,1,1,1]>(x,w1,b1) r=Relu(a) c=Conv<{pads}>(r,w2,b2) q=Relu(c)
+      p=GlobalAveragePool(q) f=Flatten(p) y=Gemm<transB=1>(f,w3,b3) }}"""
+    shapes = {"w1": (n, 3, 3, 3), "b1": (n,), "w2": (12, n, 3, 3), "b2": (12,), "w3": (6, 12), "b3": (6,)}
+    return parse(text, **{k: RNG.normal(size=d).astype("f4") * 0.3 for k, d in shapes.items()})
+
+
+@pytest.mark.parametrize(
+    "pads",
+    [
+        "pads=[1,1,1,1]",
+        "pads=[0,1,2,1],strides=[2,1]",
+        'auto_pad="SAME_UPPER",strides=[2,2]',
+        'auto_pad="SAME_LOWER",strides=[2,1]',
+        "pads=[2,2,2,2],dilations=[2,2]",
+        'auto_pad="VALID"',
+    ],
+)
+def test_windows_are_what_the_convolution_multiplies(pads: str) -> None:
+    """Rows times the kernel are the convolution's outputs at those places."""
+    from onnxdup.graph.expose import with_outputs
+    from onnxdup.runtime import Session
+
+    document = conv_net(pads)
+    traced = trace(document)
+    group = traced.group("w1")
+    view = View.of(traced, group, group.sinks[0])
+    assert view is not None and len(view.offsets) == 9
+    x = RNG.normal(size=(2, 3, 9, 9)).astype("f4")
+    with Session.open(with_outputs(document, ["r", "c"]), provider="cpu") as session:
+        seen = session.run({"x": x}, ["r", "c"])
+    r, c = np.asarray(seen["r"]), np.asarray(seen["c"])
+    places = view.places(r.shape, 40, np.random.default_rng(0))
+    rows = view.rows(r, places)
+    kernel = document.weights.array("w2").reshape(12, -1)
+    expected = c[places[0], :, places[1], places[2]]
+    assert np.abs(rows @ kernel.T + document.weights.array("b2") - expected).max() < 1e-5
+
+
+def test_measured_moments_are_those_of_the_data_where_there_are_many() -> None:
+    document = conv_net("pads=[1,1,1,1]")
+    traced = trace(document)
+    group = traced.group("w2")
+    data = as_dataset({"x": RNG.normal(size=(400, 3, 9, 9)).astype("f4")}, document)
+    problem = Problem.of(traced, group, None)
+    (found,) = measure(traced, [group], data, Analytic(traced)).of(problem) or []
+    from onnxdup.graph.expose import with_outputs
+    from onnxdup.runtime import Session
+
+    with Session.open(with_outputs(document, ["f"]), provider="cpu") as session:
+        f = np.asarray(session.run(dict(data.inputs), ["f"])["f"]).reshape(400, -1)
+    assert found.known and np.abs(found.mean - f.mean(0)).max() < 1e-4
+    assert np.abs(found.centred - np.cov(f.T, bias=True)).max() < 0.3 * np.abs(np.cov(f.T)).max()
+
+
+def shifted(n: int, seed: int) -> np.ndarray:
+    """Images whose statistics no prior knows."""
+    random = np.random.default_rng(seed)
+    base = random.normal(size=(n, 1, 9, 9)) * np.array([3.0, 0.2, 1.0])[None, :, None, None]
+    return (base + 0.3 * random.normal(size=(n, 3, 9, 9)) + 1.5).astype("f4")
+
+
+def test_calibration_beats_what_weights_alone_tell() -> None:
+    document = conv_net("pads=[1,1,1,1]", n=16)
+    test = {"x": shifted(64, 1)}
+    errors = {}
+    for name, data in (("none", None), ("data", as_dataset({"x": shifted(128, 2)}, document))):
+        reduced = merge(document, 0.5, "obs", keep=0.5, calibration=data)
+        assert reduced.after.group("w1").size == 8 and reduced.after.group("w2").size == 6
+        errors[name] = (
+            compare(document, reduced.document, data=test, provider="cpu").fidelity[0].mean_absolute_error
+        )
+    assert errors["data"] < 0.6 * errors["none"]
