@@ -17,17 +17,21 @@ HERE = Path(__file__).resolve().parent
 
 TRAIN = {
     "mlp_digits": "--model mlp --widths 256,64 --epochs 200 --lr 0.2 --lr-decay 0.985 --weight-decay 0.005",
+    "mlp_digits_narrow": (
+        "--model mlp --widths 128,64 --epochs 200 --lr 0.2 --lr-decay 0.985 --weight-decay 0.005 --seed 1"
+    ),
     "cnn_digits": "--model resnet --depth 8 --epochs 30 --lr 0.05 --lr-decay 0.9 --weight-decay 0.001",
 }
 EXPORT = {
     "mlp_digits": "--test-data {folder}/digits_test.npz",
+    "mlp_digits_narrow": "",
     "cnn_digits": "--keep-batchnorm",
 }
 PLANT = "--plant fc1:128 --plant fc2:32 --seed 0"
 
 
 def regenerate(folder: Path) -> None:
-    """Write the four files into `folder`."""
+    """Write the five files into `folder`."""
     with tempfile.TemporaryDirectory() as runs:
         for name, options in TRAIN.items():
             run = f"{runs}/{name}"

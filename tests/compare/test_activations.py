@@ -125,8 +125,8 @@ def test_inputs_of_other_sizes_are_refused_in_one_line() -> None:
 
 
 def test_few_points_are_said() -> None:
-    report = onnxdup.compare(SAMPLES / "mlp_digits.onnx", SAMPLES / "mlp_digits.onnx", DIGITS, samples=50)
-    assert any("50 points for a layer of 256 filters" in note for note in report.notes)
+    report = onnxdup.compare(SAMPLES / "mlp_digits.onnx", SAMPLES / "mlp_digits.onnx", DIGITS, samples=20)
+    assert any(note.startswith("20 points for the ") for note in report.notes)
 
 
 def test_layers_without_answers_say_why() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,8 +27,8 @@ from onnxdup.similarity.correlation import subspace
 from onnxdup.similarity.matching import LARGEST
 from onnxdup.similarity.units import Floats, Singles
 
-PER_UNIT = 5
-"""Points per filter below which the correlations are mostly chance."""
+PER_DIRECTION = 5
+"""Points per direction below which correlations are inflated."""
 _PROVIDERS = {"CPUExecutionProvider": "CPU", "CUDAExecutionProvider": "CUDA"}
 
 
@@ -98,7 +99,7 @@ def _found(job: Job, answers: list[Answers], inputs: Inputs) -> Found:
     pairs = tuple(_pair(job, answers, p, baseline) for p in chosen)
     grid = job.grid(lambda i, j: _correlation(answers, i, j))
     job.say(3, 3, "")
-    notes = _few(answers)
+    notes = _few(pairs)
     first = answers[0]
     return Found(pairs, grid, inputs, _PROVIDERS.get(first.provider, first.provider), first.note, notes)
 
@@ -143,15 +144,16 @@ def _level(x: Singles, y: Singles) -> tuple[Singles, Singles]:
     return first, second
 
 
-def _few(answers: list[Answers]) -> tuple[str, ...]:
-    """A word where there are too few points for a layer."""
-    short = [v for a in answers for v in a.values.values() if v.shape[1] < PER_UNIT * len(v)]
+def _few(pairs: Sequence[schema.LayerPair]) -> tuple[str, ...]:
+    """A word where there are too few points for the directions of a layer."""
+    ranks = [(max(c.rank_a, c.rank_b), c.samples) for p in pairs if (c := p.correlation)]
+    short = [(rank, samples) for rank, samples in ranks if samples < PER_DIRECTION * rank]
     if not short:
         return ()
-    worst = max(short, key=lambda v: len(v) / v.shape[1])
+    rank, samples = max(short, key=lambda x: x[0] / x[1])
     return (
-        f"{worst.shape[1]} points for a layer of {len(worst)} filters: its SV-CCA is inflated, compare it "
-        f"with chance or give more samples ({PER_UNIT * len(worst)} would do)",
+        f"{samples} points for the {rank} directions of a layer: its SV-CCA is inflated, compare it with "
+        f"chance or give more samples ({PER_DIRECTION * rank} would do)",
     )
 
 
