@@ -9,20 +9,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import onnx
-from scipy.cluster.hierarchy import linkage
 
 import onnxdup
-from onnxdup.channels import ChannelGroup, Trace, trace
+from onnxdup.channels import ChannelGroup, Trace
 from onnxdup.graph import Document
 from onnxdup.merging import METHODS
-from onnxdup.merging.problem import Problem
 
 SHRINK = "shrink"
-TAU_ONLY = frozenset({"paper"})
-"""Methods that know no share of channels: tau is searched until as many channels are left."""
-DATA_AWARE = frozenset({"obs"})
+EXTRA = ("cluster+least-squares", "norm+least-squares", "random+least-squares")
+"""Selections of the table with another compensation: SELECTION+COMPENSATION."""
+DATA_AWARE = frozenset({"obs", "ward", "dpp", SHRINK, *EXTRA})
 """Methods that look at moments, and therefore at calibration data."""
 NEAR = 0.5
 """Any tau below 1 makes `merge` approximate; where `keep` decides, its value does not matter."""
@@ -39,8 +36,11 @@ class Request:
 
 
 def names() -> list[str]:
-    """The approximate methods of the table, in its order, and `shrink`, which allocates over the groups."""
-    return [*(name for name, method in METHODS.items() if method.selection is not None), SHRINK]
+    """The approximate methods of the table, in its order, more compensations, and `shrink`, which allocates
+    over the groups.
+    """
+    extra = EXTRA if "compensation" in inspect.signature(onnxdup.merge).parameters else ()
+    return [*(name for name, method in METHODS.items() if method.selection is not None), *extra, SHRINK]
 
 
 def takes_data(method: str) -> bool:
@@ -58,12 +58,9 @@ def reduced(document: Document, request: Request) -> onnx.ModelProto:
         options["calibration"] = request.calibration
     if request.method == SHRINK:
         return _saved(onnxdup.shrink(document, keep=request.keep, **options))
-    options |= {"method": request.method, "tau": NEAR}
-    if request.method in TAU_ONLY:
-        options["tau"] = tau_for(document, request.keep, request.include)
-    else:
-        options["keep"] = request.keep
-    return _saved(onnxdup.merge(document, **options))
+    method, _, compensation = request.method.partition("+")
+    options |= {"compensation": compensation} if compensation else {}
+    return _saved(onnxdup.merge(document, method=method, tau=NEAR, keep=request.keep, **options))
 
 
 def _saved(result: onnxdup.Merged | onnxdup.Shrunk) -> onnx.ModelProto:
@@ -74,21 +71,6 @@ def _saved(result: onnxdup.Merged | onnxdup.Shrunk) -> onnx.ModelProto:
 def open_groups(traced: Trace, include: tuple[str, ...]) -> list[ChannelGroup]:
     """The groups that `merge` would cut for these patterns over the names of their layers."""
     return [g for g in traced.groups if g.frozen is None and (not include or _hit(g, include))]
-
-
-def tau_for(document: Document, keep: float, include: tuple[str, ...]) -> float:
-    """The tau at which the paper's components leave the share of all filters that is nearest to `keep`.
-
-    Components of the graph at tau are the clusters of single linkage at tau, so the similarities at which two
-    become one, pooled over the groups, give the count at every tau. At least 0.001: below that `merge` ends.
-    """
-    traced = trace(document)
-    groups = open_groups(traced, include)
-    joins = [1 - linkage(Problem.of(traced, g).filters, "single", "cosine")[:, 2] for g in groups]
-    ordered = np.sort(np.concatenate(joins))[::-1]
-    total = sum(g.size for g in groups)
-    gone = min(total - round(keep * total), len(ordered) - 1)
-    return float(np.clip((ordered[gone - 1] + ordered[gone]) / 2, 0.001, 0.9999))
 
 
 def _hit(group: ChannelGroup, patterns: tuple[str, ...]) -> bool:
