@@ -161,6 +161,20 @@ def test_a_snapped_run_is_not_trained_again(labs, monkeypatch):
     assert removable[2] > removable[0]
 
 
+def test_pages_are_written_without_the_models(done):
+    """They stay with the workers of another machine."""
+    name, settings, folder = done
+    before = (folder / "README.md").read_text(encoding="utf-8")
+    (folder.parent / "runs").rename(folder.parent / "away")
+    try:
+        runner.write_page(runner.find(name), settings, Lab(folder.parent))
+    finally:
+        (folder.parent / "away").rename(folder.parent / "runs")
+    after = (folder / "README.md").read_text(encoding="utf-8")
+    assert set(after.splitlines()) <= set(before.splitlines())
+    assert "| " in after
+
+
 def test_roughness_of_noise_and_of_a_constant():
     noise = np.random.default_rng(0).standard_normal((40, 3 * 32 * 32))
     assert weight_decay.roughness(noise, 3) == pytest.approx(4 * 31 / 32, rel=0.05)

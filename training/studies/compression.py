@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from training.study import common, figures, tables, tool
 from training.study.base import Cell, Results, Row, Study, Tables
-from training.study.lab import Lab
+from training.study.lab import Lab, Run
 from training.study.page import Page
 
 
@@ -14,7 +16,7 @@ def measure(cell: Cell, lab: Lab) -> Tables:
     return {**common.measure_run(cell, run), "merges": merges(cell, run, common.first_layer(cell))}
 
 
-def merges(cell: Cell, run, tensor: str) -> list[Row]:
+def merges(cell: Cell, run: Run, tensor: str) -> list[Row]:
     """Rows of the table merges for one layer: tau, method, filters left and accuracy."""
     rows = []
     for tau in cell.options["merge_taus"]:
@@ -38,7 +40,7 @@ def merges(cell: Cell, run, tensor: str) -> list[Row]:
     return rows
 
 
-def merge(run, tensor: str, method: str, *amount: str) -> dict:
+def merge(run: Run, tensor: str, method: str, *amount: str) -> dict[str, Any]:
     """One merge of one layer by onnxdup, with accuracy on the test images."""
     return tool.merge(
         run.model(), "--method", method, "--include", tensor, "--data", run.test_data(), *amount

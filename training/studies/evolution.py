@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from training.loop import step_name
 from training.study import common, figures
-from training.study.base import Cell, Results, Study, Tables
+from training.study.base import Cell, Results, Row, Study, Tables, Value
 from training.study.lab import Lab
 from training.study.page import Page
 
@@ -53,7 +55,7 @@ def write(page: Page, results: Results) -> None:
         _matrices(page, results, cell)
 
 
-def _line(row: dict, results: Results) -> list:
+def _line(row: Row, results: Results) -> list[Value]:
     at = results.rows("taus", tau=0.9, step=row["step"], seed=row["seed"])
     shown = [
         row["step"],
@@ -72,7 +74,7 @@ def _loss(page: Page, results: Results, cell: Cell) -> None:
     taus = [row for row in results.rows("taus", **cell.axes, seed=cell.config.seed) if "loss" in row]
     points = [(row["step"], row["components"]) for row in taus if row["tau"] == 0.9]
 
-    def draw(figure) -> None:
+    def draw(figure: Any) -> None:
         figures.lines(
             figure, {"loss": (range(1, len(smooth) + 1), smooth)}, x="step", y="loss", markers=False, log="x"
         )

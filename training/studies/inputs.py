@@ -6,7 +6,7 @@ A controlled experiment for Table 1: one factor changes at a time.
 from __future__ import annotations
 
 from training.study import common, literature, tables
-from training.study.base import Results, Study
+from training.study.base import Results, Row, Study, Value
 from training.study.page import Page
 
 
@@ -26,7 +26,7 @@ def write(page: Page, results: Results) -> None:
     common.show_runs(page, results, *results.cells[0].axes)
 
 
-def _plain(results: Results, **where) -> list:
+def _plain(results: Results, **where: Value) -> list[Row]:
     """The rows at tau 0.9 that differ from the first cell in scaling and weight decay alone."""
     first = results.cells[0].axes
     fixed = {name: value for name, value in first.items() if name not in ("scaling", "weight_decay")}

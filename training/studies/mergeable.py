@@ -8,6 +8,8 @@ DeCov and OrthoReg are there for contrast.
 
 from __future__ import annotations
 
+from typing import Any
+
 from training.study import common, figures, tables, tool
 from training.study.base import Cell, Results, Row, Study, Tables
 from training.study.lab import Lab
@@ -70,7 +72,7 @@ def _line(rows: list[Row]) -> list[str]:
     ]
 
 
-def _points(figure, curves: dict[str, tuple[list[float], list[float]]]) -> None:
+def _points(figure: Any, curves: dict[str, tuple[list[float], list[float]]]) -> None:
     ordered = {label: tuple(zip(*sorted(zip(*xy, strict=True)), strict=True)) for label, xy in curves.items()}
     figures.lines(figure, ordered, x="filters removed exactly %", y="test accuracy %")
 

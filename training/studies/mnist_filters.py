@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from training.study import common, figures, tables, tool
-from training.study.base import Cell, Results, Study, Tables
+from training.study.base import Cell, Results, Study, Tables, Value
 from training.study.lab import Lab
 from training.study.page import Page
 
@@ -26,6 +28,11 @@ def write(page: Page, results: Results) -> None:
         lambda figure: figures.lines(figure, curves, x="tau", y="1 - eta"),
     )
     shown = {label: rows for label, (_, rows) in common.weights(results).items()}
+    if shown:
+        _pictures(page, shown)
+
+
+def _pictures(page: Page, shown: dict[str, np.ndarray]) -> None:
     page.figure(
         "filters",
         "The filters of the first seed, a row per number of them",
@@ -34,7 +41,7 @@ def write(page: Page, results: Results) -> None:
     )
 
 
-def _line(widths, results: Results, taus: tuple[float, ...]) -> list:
+def _line(widths: Value, results: Results, taus: tuple[float, ...]) -> list[Value]:
     at = {tau: results.rows("taus", widths=widths, tau=tau) for tau in taus}
     return [
         widths,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from training.study import common, figures
@@ -13,6 +15,8 @@ def write(page: Page, results: Results) -> None:
     """All numbers, the spectra, the trend of trace complexity, and SV-CCA between all networks."""
     common.show_runs(page, results, *results.cells[0].axes)
     filters = {label: rows for label, (_, rows) in common.weights(results).items()}
+    if not filters:
+        return
     spectra = {label: np.linalg.svd(rows, compute_uv=False) for label, rows in filters.items()}
     page.figure(
         "spectra",
@@ -29,7 +33,7 @@ def write(page: Page, results: Results) -> None:
     page.table(["", *names], [[a, *(f"{svcca(filters[a], filters[b]):.2f}" for b in names)] for a in names])
 
 
-def _spectra(figure, spectra: dict[str, np.ndarray]) -> None:
+def _spectra(figure: Any, spectra: dict[str, np.ndarray]) -> None:
     curves = {label: (range(1, len(values) + 1), values) for label, values in spectra.items()}
     figures.lines(figure, curves, x="number", y="singular value", log="xy", markers=False)
     axes = figure.axes[0]

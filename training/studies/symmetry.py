@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.study import common, figures, tables, tool
-from training.study.base import Cell, Results, Study, Tables
+from training.study.base import Cell, Results, Row, Study, Tables, Value
 from training.study.lab import Lab
 from training.study.page import Page
 
@@ -57,7 +57,7 @@ def write(page: Page, results: Results) -> None:
     page.table(header, [_line(key, rows, results, axes) for key, rows in results.groups("twins", *axes)])
 
 
-def _line(key: tuple, rows: list, results: Results, axes: list[str]) -> list:
+def _line(key: tuple[Value, ...], rows: list[Row], results: Results, axes: list[str]) -> list[Value]:
     where = dict(zip(axes, key, strict=True))
     return [
         *key,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from training.study import common, figures, literature, tables
 from training.study.base import Results, Row, Study, Value
 from training.study.page import Page
@@ -15,8 +17,9 @@ def write(page: Page, results: Results) -> None:
     page.heading("Figures")
     _curves(page, results)
     filters = common.weights(results)
-    common.similarity_histogram(page, {label: rows for label, (_, rows) in filters.items()})
-    _norms(page, {label: rows for label, (_, rows) in filters.items()})
+    if filters:
+        common.similarity_histogram(page, {label: rows for label, (_, rows) in filters.items()})
+        _norms(page, {label: rows for label, (_, rows) in filters.items()})
     for k, (label, (cell, rows)) in enumerate(filters.items()):
         page.text(f"**{label}**")
         common.group_pictures(page, f"groups_{k}", rows, _shape(cell.config.data, rows.shape[1]))
@@ -60,9 +63,7 @@ def _accuracy(runs: list[Row], width: int, split: str) -> float:
     return 100 * tables.mean([row for row in runs if row["filters"] == width], f"{split}_accuracy")
 
 
-def _norms(page: Page, filters: dict) -> None:
-    import numpy as np
-
+def _norms(page: Page, filters: dict[str, np.ndarray]) -> None:
     samples = {label: np.linalg.norm(rows, axis=1) for label, rows in filters.items()}
     page.figure(
         "norms",
