@@ -25,7 +25,7 @@ TINY = {
     "dropout": Settings((0,), BASE, ({"widths": ["24,8"], "dropout": [0.0, 0.5]},)),
     "weight-decay": Settings((0,), BASE, ({"weight_decay": [0.001, 0.1]},)),
     "evolution": Settings((0,), BASE, ({},), {"steps": [0, 1, 3]}),
-    "rank": Settings((0,), BASE, ({"widths": ["8,8", "24,8"]},)),
+    "rank": Settings((0, 1), BASE, ({"widths": ["8,8", "24,8"]},)),
     "compression": Settings((0,), BASE, ({"widths": ["24,8"]},), MERGES),
     "alexnet": Settings(
         (0,), {**BASE, "data": "cifar10", "model": "alexnet", "widths": "6,6,6,6,6"}, ({},), LAYERS
@@ -181,12 +181,20 @@ def test_roughness_of_noise_and_of_a_constant():
     assert weight_decay.roughness(np.ones((2, 64)), 1) == 0
 
 
-def test_svcca_of_equal_contained_and_unrelated_subspaces():
-    draw = np.random.default_rng(1)
-    a = draw.standard_normal((10, 500))
-    assert rank.svcca(a, draw.standard_normal((30, 10)) @ a) == pytest.approx(1)
-    assert rank.svcca(a, draw.standard_normal((10, 500))) < 0.2
+def test_energy_rank():
     assert rank.energy_rank(np.array([10.0, 1.0, 0.0])) == 1
+    assert rank.energy_rank(np.ones(100)) == 99
+
+
+def test_similarity_of_networks_is_on_the_page_of_rank(labs):
+    rows_of(labs, "rank", "runs")
+    page = (labs / "rank" / "README.md").read_text(encoding="utf-8")
+    table = [line.split("|")[2:-1] for line in page.splitlines() if line.startswith(("| 8,8 |", "| 24,8 |"))][
+        -2:
+    ]
+    means = [[float(cell.split()[0]) for cell in row if cell.strip()] for row in table]
+    assert [len(row) for row in means] == [2, 1]
+    assert all(0 < mean < 1 for row in means for mean in row)
 
 
 def test_components_are_numbered_by_size():

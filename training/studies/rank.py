@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import combinations, combinations_with_replacement
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.study import common, figures
-from training.study.base import Results, Study
+from training.study import common, figures, tool
+from training.study.base import Results, Study, Value
 from training.study.page import Page
 
 
@@ -24,13 +26,29 @@ def write(page: Page, results: Results) -> None:
         lambda f: _spectra(f, spectra),
     )
     _trend(page, results)
+    _similarity(page, results)
+
+
+def _similarity(page: Page, results: Results) -> None:
+    """SV-CCA between the networks by onnxdup compare, of different seeds where there are several.
+
+    Networks of one seed start with the same first filters, whatever their width.
+    """
+    models: dict[Value, list[Path]] = {}
+    for cell in results.cells:
+        models.setdefault(cell.axes["widths"], []).append(results.lab.find(cell.config).model())
+    tensor = common.first_layer(results.cells[0])
+    several = all(len(paths) > 1 for paths in models.values())
+    pairs = combinations_with_replacement(models, 2) if several else combinations(models, 2)
+    found = {(a, b): tool.svcca(models[a][0], models[b][-1], tensor) for a, b in pairs}
+    shown = {pair: f"{mean:.2f} ({chance:.2f})" for pair, (mean, chance) in found.items()}
     page.heading("SV-CCA between the first layers")
     page.text(
-        "Mean canonical correlation between the subspaces of the inputs that hold 99 % of the energy of the"
-        " filters (Raghu et al. 2017, on weights): 1 where the smaller subspace lies in the larger."
+        "Mean correlation between the directions that hold 99 % of the energy of the filters (Raghu et al."
+        " 2017, on weights, `onnxdup compare`), and in brackets what unrelated filters of these ranks give. "
+        + ("First against last seed." if several else "All of one seed, so with common initial filters.")
     )
-    names = list(filters)
-    page.table(["", *names], [[a, *(f"{svcca(filters[a], filters[b]):.2f}" for b in names)] for a in names])
+    page.table(["", *models], [[a, *(shown.get((a, b), "") for b in models)] for a in models])
 
 
 def _spectra(figure: Any, spectra: dict[str, np.ndarray]) -> None:
@@ -46,18 +64,6 @@ def energy_rank(values: np.ndarray, share: float = 0.99) -> int:
     """How many of the largest singular values hold `share` of the sum of squares."""
     energy = np.cumsum(values**2)
     return int(np.searchsorted(energy, share * energy[-1])) + 1
-
-
-def svcca(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean canonical correlation of the row spaces of two weights (filters, fan-in), cut at 99 % energy."""
-    cosines = np.linalg.svd(subspace(a) @ subspace(b).T, compute_uv=False)
-    return float(cosines.mean())
-
-
-def subspace(rows: np.ndarray) -> np.ndarray:
-    """Orthonormal rows that span 99 % of the energy of `rows`."""
-    _, values, right = np.linalg.svd(rows, full_matrices=False)
-    return right[: energy_rank(values)]
 
 
 def _trend(page: Page, results: Results) -> None:

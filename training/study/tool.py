@@ -51,6 +51,13 @@ def merge(model: Path, *options: str | Path) -> dict[str, Any]:
             path.unlink(missing_ok=True)
 
 
+def svcca(a: Path, b: Path, tensor: str) -> tuple[float, float]:
+    """Mean SV-CCA between the layers called `tensor` of two models, on weights, and what chance gives."""
+    pairs = json.loads(run("compare", a, b, "--include", tensor, "--format", "json"))["pairs"]
+    found = pairs[0]["correlation"]
+    return float(found["mean"]), float(found["chance"])
+
+
 def exact(model: Path) -> int:
     """How many filters the exact pass (tau 1) removes."""
     filters = merge(model, "--tau", "1")["filters"]
