@@ -86,10 +86,12 @@ def _form(move: Move, known: Sequence[Form | None], reader: Reader) -> Form | No
     return _transformed(transfer, operands[0], reader)
 
 
-def _sum(transfer: Sum, operands: Sequence[Form]) -> Form:
+def _sum(transfer: Sum, operands: Sequence[Form]) -> Form | None:
     gains: dict[int, Array] = {}
     shift = np.zeros((1, 1))
     for sign, form in zip(transfer.signs, operands, strict=True):
+        if not _fit(shift, form.shift):
+            return None
         shift = shift + sign * form.shift
         for k, g in form.gains.items():
             gains[k] = gains[k] + sign * g if k in gains else sign * g
@@ -105,10 +107,15 @@ def _transformed(transfer: Transfer, form: Form, reader: Reader) -> Form | None:
     if not isinstance(transfer, Affine):
         return form
     s, uniform = factor(reader, transfer.scale)
-    if not uniform:
+    t = reader.of(transfer.shift)
+    if not uniform or not _fit(form.shift, t):
         return None
-    shift = form.shift * s[:, None] + reader.of(transfer.shift)
-    return Form({k: g * s for k, g in form.gains.items()}, shift)
+    return Form({k: g * s for k, g in form.gains.items()}, form.shift * s[:, None] + t)
+
+
+def _fit(a: Array, b: Array) -> bool:
+    """Do shifts have equal numbers of copies, or one for all copies?"""
+    return a.shape[1] == b.shape[1] or 1 in (a.shape[1], b.shape[1])
 
 
 def linear(p: Parity, c: Combination) -> Combination:

@@ -319,6 +319,23 @@ def test_low_rank_factors_wider_than_their_rank() -> None:
     assert removed(Net(body, weights, (3, 8, 8))) == 7
 
 
+@pytest.mark.parametrize("kernels", ["equal", "different"])
+@pytest.mark.parametrize("multiplier", [1, 3])
+def test_depthwise_filters_in_a_linear_path(kernels: str, multiplier: int) -> None:
+    rng = rng_of("depthwise", kernels)
+    one = rng.normal(size=(1 if kernels == "equal" else 6, multiplier, 3, 3))
+    weights = {
+        "w1": dependent(rng, 6, 4, 3).reshape(6, 3, 1, 1),
+        "b1": rng.normal(size=6),
+        "k": np.broadcast_to(one, (6, multiplier, 3, 3)).reshape(-1, 1, 3, 3),
+        "c": rng.normal(size=6 * multiplier),
+        "w2": rng.normal(size=(5, 6 * multiplier, 1, 1)),
+    }
+    body = "a=Conv(x,w1,b1) d=Conv<group=6>(a,k,c) e=Conv(d,w2) y=GlobalAveragePool(e)"
+    count = removed(Net(body, weights, (3, 7, 7), (5, 1, 1)))
+    assert count == 0 if kernels == "different" else count in ((2, 3) if multiplier == 1 else (0, 2, 3))
+
+
 def test_duplicates_of_combinations_go_too() -> None:
     rng = rng_of("chain")
     rows = dependent(rng, 6, 4)
