@@ -130,6 +130,19 @@ class Meter:
         with Session.open(document, provider=self._session.provider_name) as session:
             return self._compare(session, before, confidence)
 
+    def error(self, document: Document, samples: int = 256) -> float:
+        """`Quality.error` on about so many samples, drawn evenly from all."""
+        meters = {spec.name: FidelityMeter(spec.name) for spec in self._session.outputs}
+        stride = max(1, self.source.samples // samples)
+        with Session.open(document, provider=self._session.provider_name) as session:
+            pairs = zip(self.source.batches(), self._outputs(), strict=True)
+            for number, (batch, first) in enumerate(pairs):
+                if number % stride == 0:
+                    second = batch.cut(session.run(batch.feeds))
+                    for name, meter in meters.items():
+                        meter.add(first[name], second[name])
+        return max((_relative(m) for m in meters.values()), default=0.0)
+
     def _compare(self, session: Session, before: Accuracy | None, confidence: float) -> Quality:
         labels = self.source.labels
         count = None if labels is None else AccuracyMeter(labels, before.output if before else None)
