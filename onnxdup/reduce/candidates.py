@@ -19,6 +19,7 @@ from onnxdup.merging import (
     Problem,
     cuttable,
     merge_to,
+    method_named,
     order,
     problem_of,
 )
@@ -31,6 +32,8 @@ from onnxdup.surgery import ShapesDisagree, Surgery
 Progress = Callable[[str], None]
 WITHOUT_COUNT = ("exact", "paper")
 """Methods that take no number of channels: what they find decides."""
+OUTLINE = "norm"
+"""A method that costs nothing, for questions of size."""
 
 
 class Candidates:
@@ -54,6 +57,7 @@ class Candidates:
         self.curves: dict[str, Curve] = {}
         self._problems: dict[str, Problem] = {}
         self._seed = seed
+        self._last: tuple[dict[str, int], tuple[Merge, ...]] | None = None
         self._moments: Moments = Analytic(job.trace)
         if calibration is not None:
             say("measuring layers on the calibration data")
@@ -73,13 +77,31 @@ class Candidates:
         return Sizes(self.job.trace, self.groups.values(), unit)
 
     def merges(self, counts: Mapping[str, int]) -> tuple[Merge, ...]:
-        """One merge for every group that `counts` narrows."""
-        found = [self._merge(g, counts.get(name, g.size)) for name, g in self.groups.items()]
-        return tuple(m for m in found if m is not None)
+        """One merge for every group that `counts` narrows; the last answer is remembered."""
+        if self._last is None or self._last[0] != counts:
+            self._last = dict(counts), self._merges(self.method, counts)
+        return self._last[1]
 
     def document(self, counts: Mapping[str, int]) -> Document:
         """The model with these counts."""
-        merges = self.merges(counts)
+        return self._cut(self.merges(counts))
+
+    def outline(self, counts: Mapping[str, int]) -> Document:
+        """A model with these counts and any weights, made quickly: as large as `document` but for biases that
+        compensation adds.
+        """
+        return self._cut(self._merges(method_named(OUTLINE), counts))
+
+    def _merges(self, method: Method, counts: Mapping[str, int]) -> tuple[Merge, ...]:
+        narrow = [(name, counts.get(name, g.size)) for name, g in self.groups.items()]
+        found = [
+            merge_to(method, self._problems[name], Aim(1.0, count, self._seed))
+            for name, count in narrow
+            if count < self.groups[name].size
+        ]
+        return tuple(m for m in found if m is not None)
+
+    def _cut(self, merges: tuple[Merge, ...]) -> Document:
         return Surgery(self.job.trace, merges).apply()[0] if merges else self.job.trace.document
 
     def _add(self, group: ChannelGroup) -> None:
@@ -92,16 +114,11 @@ class Candidates:
         if removal is not None and np.isfinite(removal.cost).all():
             self.curves[group.name] = Curve.of(group.name, removal)
 
-    def _merge(self, group: ChannelGroup, count: int) -> Merge | None:
-        if count >= group.size:
-            return None
-        return merge_to(self.method, self._problems[group.name], Aim(1.0, count, self._seed))
-
     def _probe(self) -> None:
         """Cut one channel of every group: those whose sizes do not follow go, with the reason."""
         while self.groups:
             try:
-                self.document({name: size - 1 for name, size in self.sizes.items()})
+                self.outline({name: size - 1 for name, size in self.sizes.items()})
                 return
             except ShapesDisagree as error:
                 for name in error.groups:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
@@ -70,7 +70,7 @@ class Search:
         """The trial that the budget asks for. Raises OutOfReach where there is none."""
         if not self.budget.targets:
             return self._last_good()
-        trial = self._first_enough()
+        trial = self._confirmed(self._first_enough())
         if self.budget.limits and not self._is_good(trial.position):
             raise self._unreachable(
                 f"what comes down to {named(self.budget.targets)} does not keep "
@@ -101,12 +101,36 @@ class Search:
                 low, at = at, at + stride
             stride *= 2
         if high > len(self.path):
-            raise self._unreachable(
-                f"{named(self.budget.targets)} is out of reach: {named(self._missed(self.trials[low]))} "
-                "at the narrowest",
-                "allow more, or include more layers (`onnxdup report` says what is frozen)",
-            )
+            raise self._out_of_reach(low)
         return self.trials[high]
+
+    def _confirmed(self, trial: Trial) -> Trial:
+        """The first position from here on whose very model reaches the targets: compensation may have added
+        biases that its outline lacks.
+        """
+        position = trial.position
+        while position <= len(self.path):
+            if not self._weighed(position).measures.missed(self.budget):
+                return self.trials[position]
+            position = self._further(position)
+        raise self._out_of_reach(max(self.trials))
+
+    def _further(self, position: int) -> int:
+        """The next position to try, as far on as the first target is missed by."""
+        target, limit = next(iter(self.budget.targets.items()))
+        value = getattr(self.trials[position].measures, target)
+        if target == "latency_ms" or value is None:
+            return position + 1 + len(self.path) // FINEST_TIMED
+        saved = np.cumsum([step.saved for step in self.path.steps])
+        wanted = (value - limit) * self._scale(target, value) + (saved[position - 1] if position else 0.0)
+        return max(position + 1, int(np.searchsorted(saved, wanted - 1e-6)) + 1)
+
+    def _weighed(self, position: int) -> Trial:
+        question = f"model {self._sized}"
+        found = self._answer(position, question, lambda: self._sizes(position, self._document(position)))
+        measures = _joined(self._known(position).measures, found)
+        self._keep(replace(self._known(position), measures=measures, enough=self._reached(found)))
+        return self.trials[position]
 
     def _unreachable(self, what: str, remedy: str) -> OutOfReach:
         return OutOfReach(what, self.tried, len(self.path), remedy)
@@ -115,6 +139,13 @@ class Search:
     def tried(self) -> tuple[Trial, ...]:
         """Everything measured, by position."""
         return tuple(self.trials[p] for p in sorted(self.trials))
+
+    def _out_of_reach(self, position: int) -> OutOfReach:
+        return self._unreachable(
+            f"{named(self.budget.targets)} is out of reach: {named(self._missed(self.trials[position]))} "
+            "at the narrowest",
+            "allow more, or include more layers (`onnxdup report` says what is frozen)",
+        )
 
     def _missed(self, trial: Trial) -> dict[str, float]:
         return {name: value for name, (value, _) in trial.measures.missed(self.budget).items()}
@@ -151,6 +182,9 @@ class Search:
             return 1.0
         return (whole_cost(self.candidates.job.trace).macs or whole) / max(whole, 1)
 
+    def _reached(self, found: Measures) -> bool | None:
+        return not found.missed(self.budget) if self.budget.targets else None
+
     def _is_enough(self, position: int) -> bool:
         trial = self._known(position)
         found = self._size_of(position)
@@ -160,17 +194,19 @@ class Search:
 
     def _is_good(self, position: int) -> bool:
         """Exact merges alone are good by proof; they are verified before anything is written."""
-        trial = self._known(position)
-        size = self._size_of(position)
+        measures = self._weighed(position).measures
         found = self._answer(position, "quality", lambda: self._quality(position))
         good = position == 0 or found.good(self.budget)
-        measures = _joined(_joined(trial.measures, size), found)
-        self._keep(replace(trial, measures=measures, good=good))
+        self._keep(replace(self.trials[position], measures=_joined(measures, found), good=good))
         return good
 
+    @property
+    def _sized(self) -> str:
+        return " ".join(("size", *(n for n in ("macs", "latency_ms") if n in self.budget.targets)))
+
     def _size_of(self, position: int) -> Measures:
-        names = [n for n in ("macs", "latency_ms") if n in self.budget.targets]
-        return self._answer(position, " ".join(("size", *names)), lambda: self._sizes(position, names))
+        """Of an outline, where nothing else is asked about this candidate."""
+        return self._answer(position, self._sized, lambda: self._sizes(position, self._outline(position)))
 
     def _known(self, position: int) -> Trial:
         return self.trials.get(position) or Trial(position, self.path.counts(position), Measures())
@@ -195,17 +231,20 @@ class Search:
             self._built = (position, self.candidates.document(self.path.counts(position)))
         return self._built[1]
 
-    def _sizes(self, position: int, names: Sequence[str]) -> Measures:
-        document = self._document(position)
-        macs = self.meter.macs(document) if "macs" in names else None
-        if "macs" in names and macs is None:
+    def _outline(self, position: int) -> Document:
+        self.say(f"outline of {position} of {len(self.path)} steps")
+        return self.candidates.outline(self.path.counts(position))
+
+    def _sizes(self, position: int, document: Document) -> Measures:
+        macs = self.meter.macs(document) if self.budget.macs is not None else None
+        if self.budget.macs is not None and macs is None:
             raise CannotVerify("the multiply-accumulates are not known", remedy="give --input-shape")
         return Measures(
             keep=self._share(position),
             parameters=cost(document).parameters,
             macs=macs,
             bytes=document.nbytes + self.extra_bytes,
-            latency_ms=self.meter.latency(document) if "latency_ms" in names else None,
+            latency_ms=self.meter.latency(document) if self.budget.latency_ms is not None else None,
         )
 
     def _share(self, position: int) -> float:
