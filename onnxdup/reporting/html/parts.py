@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from onnxdup.reporting.html import tables
 from onnxdup.reporting.html.tables import Card, Grid
-from onnxdup.reporting.html.words import Verdict, verdict
+from onnxdup.reporting.html.words import Verdict, be, verdict
 from onnxdup.reporting.plots import (
     Chart,
     Picture,
@@ -17,7 +17,7 @@ from onnxdup.reporting.plots import (
     to_inline_svg,
 )
 from onnxdup.reporting.portrait import LayerPortrait, Portrait
-from onnxdup.reporting.schema import ModelReport
+from onnxdup.reporting.schema import LayerReport, ModelReport, Totals
 from onnxdup.reporting.view import View, count, layer_name, size
 from onnxdup.reporting.view_runs import of_merge
 
@@ -35,6 +35,7 @@ class Figure:
     height: int = 0
     shown: int = 0
     name: str = ""
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,14 @@ def model_part(portrait: Portrait, id: str) -> ModelPart:
         layers=tuple(layers),
         obstacles=tables.obstacles(report),
         groups=tables.groups(report.groups),
-        frozen=f"{count(report.totals.frozen_groups)} of {count(report.totals.groups)}",
+        frozen=_frozen(report.totals),
         merged=of_merge(portrait.merged)[1:] if portrait.merged else (),
         notes=(*report.notes, *portrait.notes),
     )
+
+
+def _frozen(total: Totals) -> str:
+    return f"{count(total.frozen_groups)} of {count(total.groups)} channel groups {be(total.frozen_groups)}"
 
 
 def _title(report: ModelReport) -> str:
@@ -128,7 +133,9 @@ def _layer(layer: LayerPortrait, id: str, first: bool) -> LayerPart:
     clusters = tuple(p for p in pictures if p.name.startswith("cluster"))
     total = len(weights.cluster_sizes) if weights else 0
     title = ""
-    if weights and clusters:
+    if weights and weights.closest:
+        title = f"No cluster down to tau {_lowest(report):g}; filters as {weights.closest.tiles.words}"
+    elif weights and clusters:
         which = (
             f"the {len(clusters)} largest of {count(total)} clusters" if total > len(clusters) else "clusters"
         )
@@ -144,6 +151,10 @@ def _layer(layer: LayerPortrait, id: str, first: bool) -> LayerPart:
         clusters=clusters,
         clusters_title=title,
     )
+
+
+def _lowest(report: LayerReport) -> float:
+    return min((t.tau for t in report.taus), default=1.0)
 
 
 def _facts(layer: LayerPortrait) -> str:
@@ -177,4 +188,4 @@ def _chart(chart: Chart, id: str) -> Figure:
 def _picture(p: Picture) -> Figure:
     source = f"data:image/png;base64,{base64.b64encode(p.png()).decode()}"
     height, width = p.pixels.shape[:2]
-    return Figure(p.title, p.caption, "", source, p.alt, width, height, p.shown, p.name)
+    return Figure(p.title, p.caption, "", source, p.alt, width, height, p.shown, p.name, p.signed)

@@ -35,11 +35,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Head:
-    """A column head; `right` for numbers."""
+    """A column head; `right` for numbers, `long` for sentences."""
 
     text: str
     right: bool = True
-    hint: str = ""
+    long: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """A head over `columns` columns, empty over some."""
+
+    text: str
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class Grid:
     heads: tuple[Head, ...]
     rows: tuple[tuple[Cell, ...], ...]
     foot: tuple[Cell, ...] = ()
+    spans: tuple[Span, ...] = ()
 
 
 def cards(portrait: Portrait) -> tuple[Card, ...]:
@@ -79,7 +88,7 @@ def cards(portrait: Portrait) -> tuple[Card, ...]:
                 f"{count(near.components)} #CC of {count(near.filters)}",
             )
         )
-    idle = f"and {count(total.constant)} constant" if total.constant else "only zeros"
+    idle = f"and {count(total.constant)} constant" if total.constant else "all weights zero"
     cards.append(Card("dead filters", count(total.dead), idle))
     cards.append(Card("frozen groups", count(total.frozen_groups), f"of {count(total.groups)}"))
     cards.append(Card("parameters", count(total.parameters), size(portrait.report.model.bytes)))
@@ -107,20 +116,27 @@ def _at(t: AtTau) -> tuple[Cell, ...]:
 
 def table(report: ModelReport, tau: float, anchors: Anchors) -> Grid:
     """One row per layer, linked where it is drawn."""
-    taus = [Head(f"1 − eta, tau {t.tau:g}", hint="share of duplicates") for t in report.totals.taus]
+    taus = tuple(Head(f"{t.tau:g}") for t in report.totals.taus)
     heads = (
-        Head("#"), Head("layer", right=False), Head("op", right=False), Head("filters"), Head("fan-in"),
-        Head("dead"), Head("kurtosis"), Head("nearest cosine"), *taus,
-        Head(f"merge removes, tau {tau:g}"), Head("state", right=False),
-    )  # fmt: skip
+        *(Head("#"), Head("layer", right=False), Head("filters"), Head(f"merge removes, tau {tau:g}")),
+        *taus,
+        *(Head("state", right=False), Head("op", right=False), Head("fan-in"), Head("dead")),
+        *(Head("kurtosis"), Head("nearest cosine"), Head("reason, or what may be merged", False, long=True)),
+    )
+    spans = (Span("", 4), Span("1 − eta at tau", len(taus)), Span("", 7)) if taus else ()
     rows = tuple(_row(k, x, tau, anchors) for k, x in enumerate(report.layers, 1))
-    total = report.totals
+    total, found = report.totals, at(report.totals, tau)
     foot = (
-        Cell(""), Cell("all layers"), Cell(""), Cell(count(total.filters)), Cell(""), Cell(count(total.dead)),
-        Cell(""), Cell(""), *(Cell(percent(t.duplicate_share)) for t in total.taus),
-        Cell(count(found.removable) if (found := at(total, tau)) else ""), Cell(""),
-    )  # fmt: skip
-    return Grid(heads, rows, foot)
+        *(
+            Cell(""),
+            Cell("all layers"),
+            Cell(count(total.filters)),
+            Cell(count(found.removable) if found else ""),
+        ),
+        *(Cell(percent(t.duplicate_share)) for t in total.taus),
+        *(Cell(""), Cell(""), Cell(""), Cell(count(total.dead)), Cell(""), Cell(""), Cell("")),
+    )
+    return Grid(heads, rows, foot, spans)
 
 
 def _row(place: int, x: LayerReport, tau: float, anchors: Anchors) -> tuple[Cell, ...]:
@@ -131,15 +147,16 @@ def _row(place: int, x: LayerReport, tau: float, anchors: Anchors) -> tuple[Cell
     return (
         Cell(str(place), place),
         Cell(name, name.lower(), link=anchors.get((x.node, x.tensor), "")),
-        Cell(x.op, x.op),
         Cell(count(x.filters), x.filters),
+        Cell(count(gone), gone, gone / max(x.filters, 1)),
+        *(Cell(percent(t.duplicate_share), t.duplicate_share, t.duplicate_share) for t in x.taus),
+        Cell("frozen" if x.frozen else "free"),
+        Cell(x.op, x.op),
         Cell(count(x.fan_in), x.fan_in),
         Cell(count(x.dead), x.dead),
         Cell(number(kurtosis), _key(kurtosis)),
         Cell("-" if math.isnan(nearest) else f"{nearest:.2f}", _key(nearest)),
-        *(Cell(percent(t.duplicate_share), t.duplicate_share, t.duplicate_share) for t in x.taus),
-        Cell(count(gone), gone, gone / max(x.filters, 1)),
-        Cell(f"frozen: {x.frozen.reason}" if x.frozen else f"free: {x.symmetry}"),
+        Cell(x.frozen.reason if x.frozen else x.symmetry),
     )
 
 
@@ -149,7 +166,12 @@ def _key(value: float) -> float:
 
 def obstacles(report: ModelReport) -> Grid:
     """Why groups are frozen, most filters first."""
-    heads = (Head("reason", right=False), Head("groups"), Head("filters"), Head("for example", right=False))
+    heads = (
+        Head("reason", right=False),
+        Head("groups"),
+        Head("filters"),
+        Head("for example", right=False, long=True),
+    )
     rows = tuple(
         (Cell(o.reason), Cell(count(o.groups), o.groups), Cell(count(o.filters), o.filters), Cell(o.node))
         for o in report.obstacles
@@ -160,7 +182,7 @@ def obstacles(report: ModelReport) -> Grid:
 def groups(groups: Sequence[GroupReport]) -> Grid:
     """All channel groups."""
     names = ("group", "channels", "made by", "read by", "state")
-    heads = tuple(Head(name, right=name == "channels") for name in names)
+    heads = tuple(Head(name, right=name == "channels", long=name == "state") for name in names)
     return Grid(heads, tuple(_group(g) for g in groups))
 
 

@@ -9,6 +9,8 @@ from onnxdup.reporting.portrait import Portrait
 from onnxdup.reporting.schema import AtTau, Change, MergeReport, ModelReport, Totals
 from onnxdup.reporting.view import count, percent, saved, size
 
+FEW = 0.01
+"""Below this share of removable filters there is hardly anything to merge."""
 GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "filter",
@@ -80,8 +82,10 @@ def verdict(portrait: Portrait) -> Verdict:
             f"onnxdup merge {name} -o small.onnx",
         )
     if near is not None and near.removable:
+        found = f"{count(near.removable)} of {count(near.filters)} filters"
+        few = near.removable < FEW * near.filters
         return Verdict(
-            f"{count(near.removable)} of {count(near.filters)} filters are near-duplicates",
+            f"Hardly any duplicates: {found}" if few else f"{found} are near-duplicates",
             f"{_no_exact(exact)}At tau {near.tau:g} merge would remove "
             f"{percent(near.removable / near.filters)} of the filters. That changes the outputs a little: "
             "give merge data, and it measures how much before anything is written.",
@@ -94,7 +98,7 @@ def _without(report: ModelReport, near: AtTau | None, name: str) -> Verdict:
     lower = next((t for t in report.totals.taus if t.removable), None)
     frozen = report.totals.frozen_groups
     held = (
-        f"{frozen} of {report.totals.groups} channel groups are frozen, for the reasons below. "
+        f"{frozen} of {report.totals.groups} channel groups {be(frozen)} frozen, for the reasons below. "
         if frozen
         else ""
     )
@@ -166,6 +170,11 @@ def _nearly(exact: AtTau, near: AtTau | None) -> str:
 
 def _no_exact(exact: AtTau | None) -> str:
     return "" if exact is None else "None of them can be merged exactly. "
+
+
+def be(number: int) -> str:
+    """is or are."""
+    return "is" if number == 1 else "are"
 
 
 def at(totals: Totals, tau: float) -> AtTau | None:

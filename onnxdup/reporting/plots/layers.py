@@ -17,7 +17,12 @@ def charts_of_model(portrait: Portrait) -> tuple[Chart, ...]:
 def charts_of_layer(layer: LayerPortrait) -> tuple[Chart, ...]:
     """Pair cosines, 1 − eta, norms, singular values: what is known of them."""
     tau = layer.weights.tau if layer.weights else None
-    found = (charts.cosines(layer, tau), charts.shares(layer), charts.norms(layer), charts.spectrum(layer))
+    found = (
+        charts.cosines(layer, tau),
+        charts.shares(layer, tau),
+        charts.norms(layer),
+        charts.spectrum(layer),
+    )
     return tuple(x for x in found if x is not None)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from onnxdup.reporting import schema
+from onnxdup.reporting.plots import marks
 from onnxdup.reporting.plots.charts import reported_curve
 from onnxdup.reporting.plots.palette import DASHES, LIGHT, MARKERS, SERIES
 from onnxdup.reporting.plots.svg import Chart
@@ -12,7 +15,7 @@ from onnxdup.reporting.portrait import Portrait, chosen_layers
 from onnxdup.reporting.view import count, layer_name, percent
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BARS = 14
 LINES = 4
@@ -26,24 +29,33 @@ def removable(portrait: Portrait) -> Chart | None:
     if not chosen or not report.totals.taus:
         return None
     gone = [removable_at(x, tau) for x in chosen]
-    names = [short(layer_name(x.node, x.tensor)) for x in chosen]
+    names = short([layer_name(x.node, x.tensor) for x in chosen])
 
-    def draw(axes: Axes) -> None:
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
         places = [float(k) for k in range(len(chosen))]
         kept = [x.filters - g for x, g in zip(chosen, gone, strict=True)]
         wash, line = LIGHT["wash"], LIGHT["first"]
         axes.barh(places, kept, color=wash, edgecolor=line, linewidth=0.8, height=0.68, label="stay")
+        some = [k for k, g in enumerate(gone) if g]
         axes.barh(
-            places, gone, left=kept, color="none", edgecolor=LIGHT["second"], hatch="/////", linewidth=0.8,
-            height=0.68, label=f"merge removes at tau {tau:g}",
-        )  # fmt: skip
-        for place, layer, some in zip(places, chosen, gone, strict=True):
-            text = f" {count(layer.filters)} − {count(some)}" if some else f" {count(layer.filters)}"
+            some,
+            [gone[k] for k in some],
+            left=[kept[k] for k in some],
+            color="none",
+            edgecolor=LIGHT["second"],
+            hatch="/////",
+            linewidth=0.8,
+            height=0.68,
+            label=f"merge removes at tau {tau:g}" if some else None,
+        )
+        for place, layer, lost in zip(places, chosen, gone, strict=True):
+            text = f"{count(layer.filters)} − {count(lost)}" if lost else count(layer.filters)
             text += " (frozen)" if layer.frozen else ""
-            axes.text(layer.filters, place, text, va="center", fontsize=8.5)
+            marks.beside(axes, text, layer.filters, place)
         axes.set_yticks(places, names)
         axes.set_ylim(len(chosen) - 0.4, -0.6)
-        axes.set_xlim(0, 1.28 * max(x.filters for x in chosen))
+        axes.set_xlim(0, 1.42 * max(x.filters for x in chosen))
         axes.set_xlabel("filters")
         axes.tick_params(length=0)
         axes.spines["left"].set_visible(False)
@@ -54,13 +66,15 @@ def removable(portrait: Portrait) -> Chart | None:
     words = "; ".join(f"{n}: {count(g)} of {count(x.filters)}" for n, x, g in pairs)
     rest = len(report.layers) - len(chosen)
     more = f" The other {rest} layers are in the table." if rest else ""
-    height = 70 + 22 * len(chosen)
+    height = 76 + 23 * len(chosen)
     return Chart(
-        "removable", f"What merge would remove at tau {tau:g}",
+        "removable",
+        f"What merge would remove at tau {tau:g}",
         f"Filters that merge would remove at tau {tau:g}: {words}.",
         f"Filters per layer; the hatched part is what merge would remove at tau {tau:g}.{more}",
-        draw, (460, height),
-    )  # fmt: skip
+        draw,
+        (420, height),
+    )
 
 
 def curves(portrait: Portrait) -> Chart | None:
@@ -68,19 +82,18 @@ def curves(portrait: Portrait) -> Chart | None:
     total = reported_curve(portrait.report.totals.taus)
     if len(total.taus) < 2:
         return None
-    some = [x for x in portrait.layers if x.weights and x.weights.curve]
-    best = sorted(some, key=lambda x: -_duplicates(x.report, portrait.tau))[:LINES]
-    best = [x for x in some if x in best]
+    some = [(x, x.weights.curve) for x in portrait.layers if x.weights and x.weights.curve]
+    ranked = sorted(range(len(some)), key=lambda k: (-_duplicates(some[k][0].report, portrait.tau), k))
+    best = [some[k] for k in sorted(ranked[:LINES])]
+    names = short([layer_name(x.report.node, x.report.tensor) for x, _ in best])
 
-    def draw(axes: Axes) -> None:
-        for number, layer in enumerate(best):
-            curve = layer.weights.curve if layer.weights else None
-            if curve is None:
-                continue
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for number, (_, curve) in enumerate(best):
             axes.plot(
                 curve.taus, 100 * curve.shares, color=LIGHT[SERIES[number]], lw=1.6,
                 dashes=DASHES[number] or (None, None), marker=MARKERS[number], ms=4, markevery=(number, 5),
-                label=short(layer_name(layer.report.node, layer.report.tensor)),
+                label=names[number],
             )  # fmt: skip
         axes.plot(
             total.taus, 100 * total.shares, color=LIGHT["ink"], lw=1.2, marker="x", ms=5, label="all layers"
@@ -92,13 +105,16 @@ def curves(portrait: Portrait) -> Chart | None:
         axes.tick_params(length=3)
         axes.legend(loc="best")
 
+    taus = portrait.report.totals.taus
+    near = next((t for t in taus if t.tau == portrait.tau), taus[-1])
     words = "; ".join(
         f"tau {t.tau:g}: {percent(t.duplicate_share)}, {count(t.components)} #CC of {count(t.filters)}"
-        for t in portrait.report.totals.taus
+        for t in taus
     )
     return Chart(
         "curves", "Duplicates against tau", f"1 − eta against tau for all layers. {words}.",
-        f"All layers: {words}.", draw, (460, 290),
+        f"At tau {near.tau:g}: {count(near.components)} #CC of {count(near.filters)} filters, 1 − eta "
+        f"{percent(near.duplicate_share)} over all layers.", draw, (420, 270),
     )  # fmt: skip
 
 
@@ -107,9 +123,18 @@ def removable_at(layer: schema.LayerReport, tau: float) -> int:
     return next((t.removable for t in layer.taus if t.tau == tau), 0)
 
 
-def short(name: str) -> str:
-    """The telling end of a long name."""
-    return name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
+def short(names: Sequence[str]) -> list[str]:
+    """Names short enough for axes: long ones without the beginning and the end that all share."""
+    if max(map(len, names), default=0) <= _NAME:
+        return list(names)
+    parts = [re.split(r"(?<=[./])", name) for name in names]
+    least = min(map(len, parts)) - 1
+    head = next((k for k in range(least) if len({p[k] for p in parts}) > 1), least)
+    tail = next((k for k in range(least - head) if len({p[-1 - k] for p in parts}) > 1), least - head)
+    kept = ["".join(p[head : len(p) - tail]).rstrip("./") for p in parts]
+    return [
+        name if len(name) <= _NAME else f"{name[: _NAME // 3]}…{name[-(2 * _NAME) // 3 :]}" for name in kept
+    ]
 
 
 def _duplicates(layer: schema.LayerReport, tau: float) -> float:

@@ -15,6 +15,11 @@ _LARGEST_ZOOM = 12
 _LISTED = 24
 
 
+def plural(number: int, noun: str) -> str:
+    """1 cluster, 2 clusters."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def matrix(layer: LayerPortrait) -> Picture | None:
     """Cosines of all pairs, clusters first."""
     found = layer.weights.matrix if layer.weights else None
@@ -23,8 +28,9 @@ def matrix(layer: LayerPortrait) -> Picture | None:
     sizes = layer.weights.cluster_sizes
     cell = "" if found.per_cell <= 1 else f" A pixel is the mean over {found.per_cell:.1f}² pairs."
     blocks = (
-        f"{count(found.clustered)} filters in {count(len(sizes))} clusters at tau {layer.weights.tau:g} come "
-        f"first, the largest ({sizes[0]} filters) at the top left; the others by their nearest neighbour."
+        f"{count(found.clustered)} filters in {plural(len(sizes), 'cluster')} at tau {layer.weights.tau:g} "
+        f"come first, the largest ({sizes[0]} filters) at the top left; then the others by their nearest "
+        "neighbour."
         if sizes
         else "No two filters form a cluster; they are in the order of their nearest neighbour's cosine."
     )
@@ -38,7 +44,9 @@ def clusters(layer: LayerPortrait) -> tuple[Picture, ...]:
     """The largest clusters: the mean of the unit filters first, then members."""
     if layer.weights is None:
         return ()
-    shown = layer.weights.clusters
+    shown, closest = layer.weights.clusters, layer.weights.closest
+    if closest is not None:
+        return (_pair(closest),)
     return tuple(_cluster(number, cluster, layer.weights.tau) for number, cluster in enumerate(shown, 1))
 
 
@@ -54,6 +62,15 @@ def _cluster(number: int, cluster: Cluster, tau: float) -> Picture:
     caption = f"{size} filters, smallest cosine {cluster.smallest_cosine:.3f}: {which}"
     return _sheet(
         f"cluster-{number}", f"Cluster {number}", alt, caption, cluster.tiles, TILES_ACROSS, CLUSTER_SHOWN
+    )
+
+
+def _pair(pair: Cluster) -> Picture:
+    words = f"{pair.members[0]} and {pair.members[1]}, cosine {pair.smallest_cosine:.3f}"
+    alt = f"The two most similar filters and their mean as {pair.tiles.words}: {words}."
+    caption = f"Filters {words}"
+    return _sheet(
+        "cluster-closest", "Most similar pair", alt, caption, pair.tiles, TILES_ACROSS, CLUSTER_SHOWN
     )
 
 
@@ -76,4 +93,4 @@ def _sheet(name: str, title: str, alt: str, caption: str, tiles: Tiles, across: 
     width, count_of = pixels.shape[1], len(tiles.pixels)
     full = width if count_of >= across else width * across // max(count_of, 1)
     zoom = min(max(shown / full, 1.0), _LARGEST_ZOOM)
-    return Picture(name, title, alt, caption, pixels, round(width * zoom))
+    return Picture(name, title, alt, caption, pixels, round(width * zoom), tiles.signed)

@@ -31,6 +31,7 @@ class Picture:
     caption: str
     pixels: Pixels = field(repr=False, compare=False)
     shown: int
+    signed: bool = True
 
     def png(self, *, grown: bool = False) -> bytes:
         """PNG, one pixel per number, or grown to the width it is meant for; it carries the words."""

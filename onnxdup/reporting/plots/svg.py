@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from onnxdup.reporting.plots.palette import LIGHT
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "onnxdup",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
+    "font.size": 10,
     "text.parse_math": False,
     "text.color": LIGHT["ink"],
     "axes.facecolor": "none",
@@ -34,10 +34,10 @@ _STYLE: Any = {
     "ytick.color": LIGHT["axis"],
     "xtick.labelcolor": LIGHT["quiet"],
     "ytick.labelcolor": LIGHT["quiet"],
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 9.5,
     "path.simplify": True,
 }
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -52,8 +52,8 @@ class Chart:
     title: str
     alt: str
     caption: str
-    draw: Callable[[Axes], None] = field(repr=False, compare=False)
-    size: tuple[int, int] = (380, 230)
+    draw: Callable[[Figure], None] = field(repr=False, compare=False)
+    size: tuple[int, int] = (360, 230)
 
 
 def to_svg(chart: Chart) -> str:
@@ -99,7 +99,7 @@ def _drawn(chart: Chart, ground: str) -> str:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(chart.size[0] / 72, chart.size[1] / 72), layout="constrained")
         FigureCanvasSVG(figure)
-        chart.draw(figure.add_subplot())
+        chart.draw(figure)
         figure.savefig(out, format="svg", facecolor=ground, metadata=_NO_METADATA)
     text = out.getvalue()
     text = text[text.index("<svg") :].strip()

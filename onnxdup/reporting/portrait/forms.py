@@ -85,7 +85,7 @@ def _reduced(images: Pixels, step: int) -> Pixels:
 def _kernels(rows: Rows, channels: int, height: int, width: int) -> Form:
     energy = _energy(rows).reshape(channels, -1).sum(axis=1)
     chosen = _strongest(energy, SHOWN_CHANNELS)
-    across = ceil(len(chosen) ** 0.5)
+    across = len(chosen) if len(chosen) <= 4 else ceil(len(chosen) ** 0.5)
     down = ceil(len(chosen) / across)
 
     def arrange(some: Pixels) -> Pixels:

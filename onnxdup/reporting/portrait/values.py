@@ -75,7 +75,10 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Weights:
-    """What the filters of one layer tell beyond the report; `tau` is that of clusters and matrix."""
+    """What the filters of one layer tell beyond the report; `tau` is that of clusters and matrix.
+
+    `closest` is the most similar pair of a layer without clusters.
+    """
 
     tau: float
     norms: Histogram | None
@@ -86,6 +89,7 @@ class Weights:
     clusters: tuple[Cluster, ...]
     cluster_sizes: tuple[int, ...]
     gallery: Tiles | None
+    closest: Cluster | None = None
     skipped: tuple[str, ...] = ()
 
 

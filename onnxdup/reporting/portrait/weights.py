@@ -47,7 +47,7 @@ def weights_of(
             "pairs to compare again for a picture"
         )
         norms = _histogram(units.norms())
-        return Weights(tau, norms, None, None, None, spectrum, (), (), None, tuple(skipped))
+        return Weights(tau, norms, None, None, None, spectrum, (), (), None, skipped=tuple(skipped))
     found = survey(units, GRID, blocks=blocks)
     tau = _telling(report, tau)
     labels = complete_linkage(units, tau, blocks=blocks, dense_limit=DENSE_LIMIT)
@@ -63,6 +63,7 @@ def weights_of(
         clusters=_shown(units, rows, members[:SHOWN_CLUSTERS], form) if form else (),
         cluster_sizes=tuple(len(m) for m in members),
         gallery=form.tiles(rows[_spaced(len(rows))]) if form and not form.signed else None,
+        closest=_closest(units, rows, found, form) if form and not members else None,
         skipped=tuple(skipped),
     )
 
@@ -147,6 +148,14 @@ def _shown(units: Units, rows: Rows, members: list[Indices], form: Form) -> tupl
         first = units.exact(part[:SHOWN_MEMBERS])
         shown.append(Cluster(tuple(part.tolist()), worst, form.tiles(np.concatenate([mean, first]))))
     return tuple(shown)
+
+
+def _closest(units: Units, rows: Rows, found: Survey, form: Form) -> Cluster | None:
+    if np.isnan(found.nearest_cosine).all():
+        return None
+    one = int(np.nanargmax(found.nearest_cosine))
+    pair = np.sort(np.array([one, int(found.nearest[one])], np.intp))
+    return _shown(units, rows, [pair], form)[0]
 
 
 def _spaced(count: int) -> Indices:
