@@ -132,9 +132,12 @@ def short(names: Sequence[str]) -> list[str]:
     head = next((k for k in range(least) if len({p[k] for p in parts}) > 1), least)
     tail = next((k for k in range(least - head) if len({p[-1 - k] for p in parts}) > 1), least - head)
     kept = ["".join(p[head : len(p) - tail]).rstrip("./") for p in parts]
-    return [
-        name if len(name) <= _NAME else f"{name[: _NAME // 3]}…{name[-(2 * _NAME) // 3 :]}" for name in kept
-    ]
+    return [_ellipsis(name) for name in kept]
+
+
+def _ellipsis(name: str) -> str:
+    head = _NAME // 3
+    return name if len(name) <= _NAME else f"{name[:head]}…{name[head + 1 - _NAME :]}"
 
 
 def _duplicates(layer: schema.LayerReport, tau: float) -> float:

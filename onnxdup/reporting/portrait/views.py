@@ -16,9 +16,12 @@ import numpy.typing as npt
 from onnxdup.graph import Document, Node
 
 KEEPING = frozenset(
-    ("Add", "BatchNormalization", "Cast", "Clip", "DequantizeLinear", "Div", "Dropout", "Identity")
-    + ("ImageScaler", "Mul", "Pow", "Quant", "QuantizeLinear", "Relu", "Sqrt", "Sub")
+    (
+        *("Add", "BatchNormalization", "Cast", "Clip", "DequantizeLinear", "Div", "Dropout"),
+        *("Identity", "ImageScaler", "Mul", "Pow", "Quant", "QuantizeLinear", "Relu", "Sqrt", "Sub"),
+    )
 )
+"""Operators behind which every element still stands where it stood."""
 RESHAPING = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 IMAGE_CHANNELS = (1, 3)
 _LONGEST_PATH = 12
