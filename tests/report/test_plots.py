@@ -70,7 +70,7 @@ def test_sheet_places_tiles_in_rows_with_gaps() -> None:
     pixels = np.stack([np.full((8, 8), value, np.float32) for value in (-1, 0, 1)])
     made = np.asarray(Image.open(BytesIO(encode(sheet(Tiles(pixels, False, ""), 2)))))
     assert made.shape == (18, 18, 4)
-    assert made[3, 3, 0] == 0 and made[3, 13, 0] == 128 and made[13, 3, 0] == 255
+    assert made[3, 3, 0] == 8 and made[3, 13, 0] == 128 and made[13, 3, 0] == 247
     assert made[3, 8, 3] == 0 and made[13, 13, 3] == 0 and made[3, 3, 3] == 255
 
 

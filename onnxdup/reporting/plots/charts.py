@@ -17,7 +17,6 @@ from onnxdup.reporting.view import count, number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COARSER = ((300, 9), (3000, 3))
 """Below so many pairs, so many bins of a report become one."""
@@ -32,8 +31,8 @@ def cosines(layer: LayerPortrait, tau: float | None) -> Chart | None:
     nearest = layer.weights.nearest if layer.weights else None
     after = layer.after.cosines if layer.after else None
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot() if nearest is None else _below(figure, nearest, tau)
+    def draw(whole: Axes) -> None:
+        axes = whole if nearest is None else _below(whole, nearest, tau)
         pairs = _binned(found)
         marks.area(axes, marks.density(pairs), pairs.edges, "before")
         if after is not None:
@@ -55,8 +54,10 @@ def cosines(layer: LayerPortrait, tau: float | None) -> Chart | None:
     return Chart("cosines", "Cosines", f"Histograms of cosines. {words}", words, draw, (360, 250))
 
 
-def _below(figure: Figure, nearest: Histogram, tau: float | None) -> Axes:
-    """The axes for all pairs, below those of nearest neighbours."""
+def _below(whole: Axes, nearest: Histogram, tau: float | None) -> Axes:
+    """The axes for all pairs, below those of nearest neighbours; both in the place of `whole`."""
+    figure = whole.figure
+    whole.remove()
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     above.stairs(nearest.counts, nearest.edges, fill=True, color=LIGHT["second"], lw=0)
     marks.plain(above, "", "filters", ticks=3)
@@ -84,8 +85,7 @@ def norms(layer: LayerPortrait) -> Chart | None:
         return None
     after = layer.weights_after.norms if layer.weights_after else None
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         marks.area(axes, found.counts, found.edges, "before")
         if after is not None:
             axes.stairs(
@@ -111,8 +111,7 @@ def shares(layer: LayerPortrait, tau: float | None) -> Chart | None:
     curve = (layer.weights.curve if layer.weights else None) or reported_curve(taus)
     after = layer.weights_after.curve if layer.weights_after else None
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         axes.plot(curve.taus, 100 * curve.shares, color=LIGHT["first"], lw=1.8, label="duplicates, 1 − eta")
         if after is not None:
             axes.plot(
@@ -144,8 +143,7 @@ def spectrum(layer: LayerPortrait) -> Chart | None:
     after = layer.weights_after.spectrum if layer.weights_after else None
     values, rank = np.array(found.singular_values), found.rank_99
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         _values(axes, values, "first", "-", "singular values")
         if after is not None and after.singular_values:
             _values(axes, np.array(after.singular_values), "third", "--", "after merging")

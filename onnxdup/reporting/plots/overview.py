@@ -15,7 +15,7 @@ from onnxdup.reporting.portrait import Portrait, chosen_layers
 from onnxdup.reporting.view import count, layer_name, percent
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 BARS = 14
 LINES = 4
@@ -28,11 +28,10 @@ def removable(portrait: Portrait) -> Chart | None:
     chosen = chosen_layers(report.layers, tau, BARS)
     if not chosen or not report.totals.taus:
         return None
-    gone = [removable_at(x, tau) for x in chosen]
+    gone, title, says = _removed(portrait, chosen)
     names = short([layer_name(x.node, x.tensor) for x in chosen])
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         places = [float(k) for k in range(len(chosen))]
         kept = [x.filters - g for x, g in zip(chosen, gone, strict=True)]
         wash, line = LIGHT["wash"], LIGHT["first"]
@@ -47,7 +46,7 @@ def removable(portrait: Portrait) -> Chart | None:
             hatch="/////",
             linewidth=0.8,
             height=0.68,
-            label=f"merge removes at tau {tau:g}" if some else None,
+            label=says if some else None,
         )
         for place, layer, lost in zip(places, chosen, gone, strict=True):
             text = f"{count(layer.filters)} − {count(lost)}" if lost else count(layer.filters)
@@ -69,9 +68,9 @@ def removable(portrait: Portrait) -> Chart | None:
     height = 76 + 23 * len(chosen)
     return Chart(
         "removable",
-        f"What merge would remove at tau {tau:g}",
-        f"Filters that merge would remove at tau {tau:g}: {words}.",
-        f"Filters per layer; the hatched part is what merge would remove at tau {tau:g}.{more}",
+        title,
+        f"{title}. Filters per layer: {words}.",
+        f"Filters per layer; the hatched part is what {says}.{more}",
         draw,
         (420, height),
     )
@@ -87,8 +86,7 @@ def curves(portrait: Portrait) -> Chart | None:
     best = [some[k] for k in sorted(ranked[:LINES])]
     names = short([layer_name(x.report.node, x.report.tensor) for x, _ in best])
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         for number, (_, curve) in enumerate(best):
             axes.plot(
                 curve.taus, 100 * curve.shares, color=LIGHT[SERIES[number]], lw=1.6,
@@ -116,6 +114,17 @@ def curves(portrait: Portrait) -> Chart | None:
         f"At tau {near.tau:g}: {count(near.components)} #CC of {count(near.filters)} filters, 1 − eta "
         f"{percent(near.duplicate_share)} over all layers.", draw, (420, 270),
     )  # fmt: skip
+
+
+def _removed(portrait: Portrait, chosen: Sequence[schema.LayerReport]) -> tuple[list[int], str, str]:
+    """Filters removed of each layer: by the merge that was made, or by one at the page's tau."""
+    tau = portrait.tau
+    if portrait.merged is None:
+        words = f"merge would remove at tau {tau:g}"
+        return [removable_at(x, tau) for x in chosen], f"What {words}", words
+    gone = {(x.node, x.tensor): x.filters.before - x.filters.after for x in portrait.merged.layers}
+    words = f"merge removed at tau {tau:g}"
+    return [gone.get((x.node, x.tensor), 0) for x in chosen], f"What {words}", words
 
 
 def removable_at(layer: schema.LayerReport, tau: float) -> int:

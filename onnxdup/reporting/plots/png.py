@@ -16,6 +16,8 @@ Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.floating[Any]]
 _GAP = 2
 _LEVELS = 48
+_GREY = 0.94
+"""Greys stop short of black and white, so that no tile is lost on the page."""
 NEGATIVE, ZERO, POSITIVE = (166, 74, 5), (246, 247, 249), (8, 64, 129)
 """Ends and middle of the two-sided scale: orange, near white, blue (told apart by all common kinds of sight,
 and in print by the legend)."""
@@ -64,7 +66,7 @@ def sheet(tiles: Tiles, across: int) -> Pixels:
 
 def _greys(pixels: npt.NDArray[np.float32]) -> Pixels:
     """−1 … 1 as dark to light; colour images channel by channel."""
-    levels = np.round((np.clip(pixels, -1, 1) + 1) * 127.5).astype(np.uint8)
+    levels = np.round((np.clip(pixels, -1, 1) * _GREY + 1) * 127.5).astype(np.uint8)
     return levels if levels.ndim == 4 else np.repeat(levels[..., None], 3, axis=3)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from onnxdup.reporting.plots.palette import LIGHT
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -52,7 +52,7 @@ class Chart:
     title: str
     alt: str
     caption: str
-    draw: Callable[[Figure], None] = field(repr=False, compare=False)
+    draw: Callable[[Axes], None] = field(repr=False, compare=False)
     size: tuple[int, int] = (360, 230)
 
 
@@ -100,7 +100,7 @@ def _drawn(chart: Chart, ground: str) -> str:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(chart.size[0] / 72, chart.size[1] / 72), layout="constrained")
         FigureCanvasSVG(figure)
-        chart.draw(figure)
+        chart.draw(figure.add_subplot())
         figure.savefig(out, format="svg", facecolor=ground, metadata=_NO_METADATA)
     text = out.getvalue()
     text = text[text.index("<svg") :].strip()
