@@ -7,9 +7,14 @@ from collections.abc import Iterator, Sequence
 from cells import Outcome
 from table import Line, lines, tied
 
-OURS = ("obs", "cluster", "ward")
+OURS = ("obs", "cluster", "ward", "cluster+least-squares", "shrink")
 """Of the methods, those of this project."""
-MLP = (("5e-4", 0.5, 2.5), ("5e-4", 0.2, 10.0), (".02", 0.5, 0.3), (".02", 0.2, 2.0))
+MLP = {
+    "mlp500_standardised_wd5e-4": ((0.5, 2.5), (0.2, 10.0)),
+    "mlp500_standardised_wd.02": ((0.5, 0.3), (0.2, 2.0)),
+    "mlp500e15_standardised_wd.02": ((0.5, 0.3), (0.2, 2.0)),
+}
+RESNETS = ("resnet20e4_bn", "resnet20e6_bn")
 RIVALS = ("fold-repair", "neuron-merging")
 Rows = dict[tuple[str, str], list[Line]]
 
@@ -17,7 +22,7 @@ Rows = dict[tuple[str, str], list[Line]]
 def report(outcomes: Sequence[Outcome]) -> str:
     """Markdown of all goals that the outcomes can judge."""
     rows = lines(outcomes)
-    body = [*_mlp(rows), *_resnet(rows)]
+    body = [*_mlp(rows), *(line for row in RESNETS for line in _resnet(rows, row))]
     if not body:
         return ""
     head = "| goal | measured | reached |\n|---|---|---|\n"
@@ -36,18 +41,16 @@ def _find(rows: Rows, row: str, method: str, keep: float, data: bool, scope: str
 
 
 def _mlp(rows: Rows) -> Iterator[str]:
-    for decay, keep, limit in MLP:
-        row = f"mlp500_standardised_wd{decay}"
+    for row, keep, limit in ((row, *goal) for row, goals in MLP.items() for goal in goals):
         found = [line for m in OURS if (line := _find(rows, row, m, keep, False)) is not None]
         if found:
             drops = ", ".join(f"{line.method} {line.lost:.2f}" for line in found)
             best = min(line.lost for line in found)
-            what = f"MLP wd {decay}, {1 - keep:.0%} of fc1 removed without data: at most {limit:g} points"
+            what = f"{row}, {1 - keep:.0%} of fc1 removed without data: at most {limit:g} points"
             yield _row(what, drops, best <= limit)
 
 
-def _resnet(rows: Rows) -> Iterator[str]:
-    row = "resnet20_bn"
+def _resnet(rows: Rows, row: str) -> Iterator[str]:
     norm = _find(rows, row, "norm", 0.6, False)
     if norm is None:
         return
@@ -58,7 +61,7 @@ def _resnet(rows: Rows) -> Iterator[str]:
         if mine is None:
             continue
         drop = mine.lost
-        limit = f"ResNet-20, 40 % removed {what}: at most 1/{share} of what norm loses"
+        limit = f"{row}, 40 % removed {what}: at most 1/{share} of what norm loses"
         yield _row(limit, f"{drop:.2f} of {lost:.2f}", drop * share <= lost)
         for rival in (_find(rows, row, name, 0.6, False) for name in RIVALS):
             if rival is not None:

@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help=".npz with x and y")
     parser.add_argument("--limit", type=int, default=0, help="first so many test images; 0: all")
     parser.add_argument("--calibration", type=Path, help=".npz with x; methods run without and with it")
+    parser.add_argument("--calibrated", nargs="+", help="methods that also run with images (default: all)")
     parser.add_argument("--scope", choices=SCOPES, default="layers")
     parser.add_argument("--runs", type=Path, help="folder of training runs, for torch-pruning")
     parser.add_argument("--retry", action="store_true", help="repeat cells that have no result")
@@ -88,7 +89,7 @@ def _cells(what: Subject, args: argparse.Namespace, images: int) -> Iterator[Cel
     base = (what.path.stem, what.row, what.seed, args.scope)
     yield Cell(*base, "base", 0, 1.0)
     for method in _methods(args.methods):
-        for count in _images(method, images):
+        for count in _images(method, images if method in (args.calibrated or [method]) else 0):
             for keep in args.keep:
                 yield Cell(*base, method, count, keep)
 

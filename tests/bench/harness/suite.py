@@ -33,6 +33,7 @@ def arguments(job: dict[str, Any], models: Path, out: Path) -> list[str]:
     keep = [str(share) for share in job["keep"]]
     data = ["--data", str(models / job["data"]), "--calibration", str(models / job["calibration"])]
     methods = ["--methods", *job.get("methods", ["all"])]
+    methods += ["--calibrated", *job["calibrated"]] if "calibrated" in job else []
     extent = ["--scope", job.get("scope", "layers"), "--limit", str(job.get("limit", 0))]
     place = ["--runs", str(models / "runs"), "--out", str(out / job["name"])]
     return ["--models", *files, *methods, "--keep", *keep, *data, *extent, *place]
