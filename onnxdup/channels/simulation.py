@@ -267,7 +267,7 @@ class Simulation:
         rows = {flips: np.einsum("ngu,g->nu", matrix, np.where(odd == flips, weight, 0.0)) for flips in drive}
         whole = self.random.normal(size=(matrix.shape[2], self.samples))
         h = sum((s.value[:, 0] for s in states), np.zeros((n, self.samples)))
-        tau = np.tanh if lumping.signs else (lambda v: 1 / (1 + np.exp(-v)))
+        tau = np.tanh if lumping.signs else _positive if lumping.scales else _sigmoid
         for _ in range(STEPS):
             whole[place] = h
             u, v = (drive[flips] + rows[flips] @ whole for flips in (False, True))
@@ -276,6 +276,14 @@ class Simulation:
             np.abs(d).max(1, keepdims=True) + np.abs(rows[k]).sum(1)[:, None] for k, d in drive.items()
         )
         return Field(h[:, None], np.broadcast_to(size, h.shape)[:, None] + np.abs(h[:, None]))
+
+
+def _sigmoid(v: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-v)))
+
+
+def _positive(v: Array) -> Array:
+    return np.maximum(v, 0)
 
 
 def _dealt(x: Array, copies: int) -> Array:

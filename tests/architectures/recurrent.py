@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from .base import Catalogue, Weight, free, frozen, ints
+from .base import POSITIVE, Catalogue, Weight, free, frozen, ints
 
 ENTRIES = Catalogue()
 OUT = frozen("w9", 5, "output of the model")
@@ -208,7 +208,7 @@ ENTRIES.add(
 )
 for name, activation, symmetry in (
     ("tanh", "Tanh", SIGNED),
-    ("relu", "Relu", COPIES),
+    ("relu", "Relu", POSITIVE),
     ("sigmoid", "Sigmoid", COPIES),
 ):
     ENTRIES.add(
@@ -225,7 +225,7 @@ ENTRIES.add(
     + BOTH
     + " }",
     {**cell("1", 1, 8, 6, 2), **FLAT, **last(16)},
-    [free("w1", 8, SIGNED), free("w1", 8, COPIES), OUT],
+    [free("w1", 8, SIGNED), free("w1", 8, POSITIVE), OUT],
     reference=False,
 )
 ENTRIES.add(

@@ -16,8 +16,8 @@ from laws import surgeon
 
 FLIPPED = {"LSTM": (3,), "GRU": (2,), "RNN": (0,)}
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-Classes = Sequence[Mapping[int, int]]
-"""Each class maps a unit to its sign; the first unit leads, with sign 1."""
+Classes = Sequence[Mapping[int, float]]
+"""Each class maps a unit to its sign (in a homogeneous layer: its scale); the first leads, with 1."""
 
 
 @dataclass
@@ -75,7 +75,7 @@ def _plant(
 
 
 def _columns(
-    rows: np.ndarray, leader: int, unit: int, sign: int, groups: Classes, rng: np.random.Generator
+    rows: np.ndarray, leader: int, unit: int, sign: float, groups: Classes, rng: np.random.Generator
 ) -> None:
     """Row `unit` of one gate: equal outside the classes, random with the right signed sum inside each."""
     old = rows[leader].astype(np.float64)
@@ -84,5 +84,5 @@ def _columns(
         *rest, final = group
         new[rest] = rng.normal(size=len(rest)) * np.sqrt((old**2).mean())  # larger ones make it chaotic
         total = sum(s * old[k] for k, s in group.items())
-        new[final] = group[final] * (sign * total - sum(group[k] * new[k] for k in rest))
+        new[final] = (sign * total - sum(group[k] * new[k] for k in rest)) / group[final]
     rows[unit] = new

@@ -88,6 +88,57 @@ def test_opposite_units_need_odd_activations(activation: str) -> None:
     check(name, "RNN_0", plant(model, "RNN_0", {0: [{1: 1, 6: 1}]}), 1)
 
 
+MULTIPLES: Classes = [{0: 1, 3: 0.4, 5: 2.5}, {2: 1, 6: 1.7}]
+"""Coupled, and each unit a positive multiple of the first."""
+
+
+def relu_net(activation: str = '["Relu"]', extra: str = "") -> onnx.ModelProto:
+    """An RNN without saturation; its input and recurrence are small enough to stay bounded."""
+    text = f"""<ir_version: 8, opset_import: ["": 17]>
+    g (float[7,3,6] x) => (float[7,3,5] y) {{
+      q,h=RNN<hidden_size=8, activations={activation}{extra}>(x,w1,r1,b1)
+      s=Squeeze(q,one) y=MatMul(s,w9) }}"""
+    model, rng = onnx.parser.parse_model(text), np.random.default_rng(4)
+    for name, shape in {"w1": (1, 8, 6), "r1": (1, 8, 8), "b1": (1, 16), "w9": (8, 5)}.items():
+        array = rng.normal(size=shape).astype(np.float32) / (4 if name == "r1" else 2)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "one"))
+    model.graph.node[0].name = "RNN_0"
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("activation", "extra", "drop"),
+    [
+        ('["Relu"]', "", 3),
+        ('["LeakyRelu"]', ", activation_alpha=[0.2]", 3),
+        ('["Relu"]', ", clip=0.5", 0),
+        ('["Tanh"]', "", 0),
+    ],
+)
+def test_multiples_are_lumped_where_everything_scales(activation: str, extra: str, drop: int) -> None:
+    planted = plant(relu_net(activation, extra), "RNN_0", {0: MULTIPLES})
+    source = load(planted)
+    reduction = merge(source)
+    small = onnx.ModelProto.FromString(serialise(reduction.document))
+    feeds = {"x": np.random.default_rng(6).normal(size=(7, 3, 6)).astype(np.float32)}
+    assert relative_error(run_runtime(planted, feeds), run_runtime(small, feeds)) <= 5e-6
+    assert hidden(planted, "RNN_0") - hidden(small, "RNN_0") == drop
+    if drop:
+        assert derive(source, reduction.document, ledger_of(reduction.plan, 4.0)).status == "passed"
+
+
+@pytest.mark.parametrize("tensor", ["w1", "r1", "b1"])
+def test_a_nudged_multiple_stays(tensor: str) -> None:
+    planted = plant(relu_net(), "RNN_0", {0: [{1: 1, 4: 0.6}]})
+    array = surgeon.read(planted, tensor).copy()
+    array[(0, 4, 2) if tensor != "b1" else (0, 4)] *= 1 + 1e-4
+    surgeon.store(planted, tensor, array)
+    small = merged(planted)
+    assert hidden(planted, "RNN_0") == hidden(small, "RNN_0")
+
+
 @pytest.mark.parametrize(("name", "node"), BOTH.items())
 def test_directions_lump_their_own_units(name: str, node: str) -> None:
     planted = plant(ARCHITECTURES[name].model(), node, {0: COUPLED, 1: [{7: 1, 1: -1}, {0: 1, 2: 1, 3: 1}]})

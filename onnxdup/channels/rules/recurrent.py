@@ -21,6 +21,7 @@ from onnxdup.graph import Node
 Numeric = npt.NDArray[np.generic]
 Table = Callable[[], Numeric]
 ODD = frozenset({"tanh", "scaledtanh", "softsign"})
+HOMOGENEOUS = frozenset({"relu", "leakyrelu"})
 STATES = (5, 6)
 
 
@@ -49,8 +50,8 @@ CELLS = {
     "RNN": Cell((True,), ("tanh",), (0,)),
 }
 PASSES = (
-    "consumer (κ = 0); hidden units: ⟨1, 0⟩, and ⟨−1, 0⟩ where cell and state activations are odd, if every "
-    "sum of recurrent weights over equal units agrees"
+    "consumer (κ = 0); hidden units: ⟨1, 0⟩, ⟨−1, 0⟩ where cell and state activations are odd, ⟨a > 0, 0⟩ in "
+    "an RNN with Relu, if every sum of recurrent weights over such units agrees"
 )
 
 
@@ -120,7 +121,9 @@ class _Layer:
         signs = self._signs(number)
         parts = [*self._gates(units, lambda: self._by_gate(w)), *self._biases(units), *self._peepholes(units)]
         states, inputs = self._states(units, number, signs)
-        lumping = Lumping(units, (*parts, *states), lambda: self._by_gate(r), cell.odd, signs)
+        lumping = Lumping(
+            units, (*parts, *states), lambda: self._by_gate(r), cell.odd, signs, self._scales(number)
+        )
         t.recurrences.append(Recurrence(n, inputs, name, units, lumping, (w, r)))
         t.sinks.append(Sink(n, name, units, columns, 1, shift=False))
         return units
@@ -225,13 +228,22 @@ class _Layer:
 
     def _signs(self, number: int) -> bool:
         """Are the activations odd that a change of sign has to pass?"""
+        return all(name in ODD for name in self._turned(number))
+
+    def _scales(self, number: int) -> bool:
+        """Does everything scale with the unit: an RNN with Relu or LeakyRelu that is not clipped?"""
+        scaling = all(name in HOMOGENEOUS for name in self._turned(number))
+        return all(self.cell.odd) and scaling and "clip" not in self.n.attrs
+
+    def _turned(self, number: int) -> list[str]:
+        """Activations that a change of the unit has to pass."""
         names = [
             str(a.decode() if isinstance(a, bytes) else a).lower()
             for a in self.n.attrs.get("activations", ())
         ]
         count = len(self.cell.default)
         own = names[number * count : (number + 1) * count] or list(self.cell.default)
-        return len(own) == count and all(own[k] in ODD for k in self.cell.turned)
+        return [own[k] for k in self.cell.turned] if len(own) == count else [""]
 
 
 STATE_NAMES = {5: "initial state", 6: "initial cell state"}

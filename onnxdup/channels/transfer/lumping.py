@@ -1,9 +1,10 @@
-"""Units of a recurrent layer that move alike: h_j(t) = s h_i(t) at every step, s = ±1, proven by induction.
+"""Units of a recurrent layer that move alike: h_j(t) = s h_i(t) at every step, proven by induction.
 
-Lumping (equitable partitions of the recurrence): units are in classes, σ_k = ±1 says how unit k moves beside
-the first of its class. If members agree in the input rows W, the biases, the peepholes and the initial
-states, and if for every class C the sums Σ_{k∈C} σ_k R_j[k] agree, then equal states give equal states one
-step later. Gates that change sign with the unit (the candidate, if its activation is odd) agree up to s.
+Lumping (equitable partitions of the recurrence): units are in classes, σ_k says how unit k moves beside the
+first of its class: ±1, or any positive number where the layer is homogeneous (an RNN with Relu). If members
+agree in the input rows W, the biases, the peepholes and the initial states, and if for every class C the sums
+Σ_{k∈C} σ_k R_j[k] agree, then equal states give equal states one step later. Gates that change with the unit
+(the candidate, if its activation is odd or homogeneous) agree up to s.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from onnxdup.channels.ids import Ids
-from onnxdup.channels.relation import Array, Mask, Relation, mantissa_bits, ulp
+from onnxdup.channels.relation import Array, Mask, Relation, close, mantissa_bits, ulp
 from onnxdup.channels.symmetry import Symmetry
 from onnxdup.channels.transfer.base import Pairs, PerChannel, Related
 
@@ -41,7 +42,8 @@ class Lumping:
     """Weights of one direction of a recurrent layer.
 
     `parts` is everything but the recurrence; `matrix()` is R as (units, gates, units); `odd[g]`: gate g
-    changes sign with its unit; `signs`: may units be opposite at all?
+    changes sign with its unit; `signs`: may units be opposite at all? `scales`: may they be positive
+    multiples (then all gates are odd, and everything scales with the unit)?
     """
 
     units: Ids
@@ -49,10 +51,15 @@ class Lumping:
     matrix: Callable[[], Numeric]
     odd: tuple[bool, ...]
     signs: bool
+    scales: bool = False
 
     @property
     def symmetry(self) -> Symmetry:
-        """Sign changes where the activations of cell and state are odd, otherwise copies."""
+        """Sign changes where the activations of cell and state are odd, positive scales where they are
+        homogeneous, otherwise copies.
+        """
+        if self.scales:
+            return Symmetry.POSITIVE
         return Symmetry.SIGN if self.signs else Symmetry.COPY
 
     def features(self, g: Pairs) -> Array:
@@ -60,7 +67,7 @@ class Lumping:
         return np.concatenate([np.abs(g.of(p.values)) for p in self.parts], 1)
 
     def relate(self, h: Related, g: Pairs) -> tuple[Relation, Array]:
-        """⟨±1, 0⟩ for pairs (first of a class, member), all classes given at once; with the residuals.
+        """⟨s, 0⟩ for pairs (first of a class, member), all classes given at once; with the residuals.
 
         `h` are the relations of initial states that the graph computes.
         """
@@ -71,7 +78,7 @@ class Lumping:
         zero = np.zeros_like(sign)
         for r in h:
             if r is not None:
-                ok = ok & r.ok & r.no_shift & (np.sign(r.a) == sign) & (r.is_one | r.is_minus_one)
+                ok = ok & r.ok & r.no_shift & close(r.a, sign, 2 * rtol)
         sums, sizes = _sums(matrix, outside, g, sign), _sums(np.abs(matrix), np.abs(outside), g, abs(sign))
         odd = np.array(self.odd)
         for flips in (False, True):
@@ -83,7 +90,7 @@ class Lumping:
     def constant(self, g: Pairs) -> Array:
         """0 for units whose candidate is always φ(0) = 0 and whose initial state is 0; NaN for the others."""
         matrix, _ = self._square(g, whole=True)
-        still = (matrix[:, np.array(self.odd)] == 0).all((1, 2)) & self.signs
+        still = (matrix[:, np.array(self.odd)] == 0).all((1, 2)) & (self.signs or self.scales)
         for part in self.parts:
             if part.flips:
                 still &= (g.of(part.values) == 0).all(1)
@@ -98,21 +105,34 @@ class Lumping:
 
     def _signs(self, g: Pairs) -> tuple[Array, Mask, Array]:
         """s of each pair from everything but the recurrence, whether it fits, and the residual."""
-        found = [self._fits(g, sign) for sign in ((1.0, -1.0) if self.signs else (1.0,))]
+        tried = [np.ones(len(g.i))]
+        tried += [-tried[0]] if self.signs else []
+        tried += [self._multiples(g)] if self.scales else []
+        found = [self._fits(g, sign) for sign in tried]
         ok, residual = found[0]
-        sign = np.ones(len(ok))
-        for other, error in found[1:]:
+        sign = tried[0]
+        for factor, (other, error) in zip(tried[1:], found[1:], strict=True):
             turned = ~ok & other
-            sign, residual = np.where(turned, -1.0, sign), np.where(turned, error, residual)
+            sign, residual = np.where(turned, factor, sign), np.where(turned, error, residual)
             ok = ok | other
         return sign, ok, residual
 
-    def _fits(self, g: Pairs, sign: float) -> tuple[Mask, Array]:
+    def _multiples(self, g: Pairs) -> Array:
+        """Least-squares factor of each pair over all but the recurrence, 1 where it is not positive."""
+        rows = np.concatenate([g.of(p.values) for p in self.parts], 1)
+        u, v = rows[g.i], rows[g.j]
+        norm = np.einsum("md,md->m", u, u)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            a = np.einsum("md,md->m", u, v) / norm
+            a = a + np.einsum("md,md->m", v - a[:, None] * u, u) / norm
+        return np.where((a > 0) & np.isfinite(a), a, 1.0)
+
+    def _fits(self, g: Pairs, sign: Array) -> tuple[Mask, Array]:
         ok, residual = np.ones(len(g.i), bool), np.zeros(len(g.i))
         for part in self.parts:
             rows = g.stored(part.values)
             sizes = np.abs(rows) if part.sizes is None else g.stored(part.sizes)
-            signs = np.full(len(g.i), sign if part.flips else 1.0)
+            signs = sign if part.flips else np.ones(len(g.i))
             error, same = _compare(rows, sizes, g, signs, self.matrix().dtype)
             ok, residual = ok & same, np.maximum(residual, error)
         return ok, residual
@@ -140,6 +160,6 @@ def _compare(
         block = slice(start, start + step)
         i, j = g.i[block], g.j[block]
         apart = np.abs(rows[j].astype(np.float64) - sign[block, None] * rows[i].astype(np.float64))
-        allowed = g.ulps * ulp(np.maximum(sizes[i], sizes[j]), dtype)
+        allowed = g.ulps * ulp(np.maximum(np.abs(sign[block, None]) * sizes[i], sizes[j]), dtype)
         error[block], same[block] = apart.max(1, initial=0.0), (apart <= allowed).all(1)
     return np.where(np.isnan(error), np.inf, error), same
