@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from architectures import ARCHITECTURES
-from compare.twins import twin
+from compare.twins import folded, twin
 
 import onnxdup
 from onnxdup import graph
@@ -79,6 +79,17 @@ def test_trained_networks_are_found_again(name: str) -> None:
     for pair in (*shuffled.pairs, *scaled.pairs):
         assert pair.matching is not None and pair.matching.mean > 1 - 1e-6, pair.a.tensor
         assert pair.matching.above == 1 and pair.correlation is not None
+        assert pair.correlation.mean > 1 - 1e-5, pair.a.tensor
+
+
+def test_batch_normalisation_may_be_folded_in_one_of_them() -> None:
+    model = onnx.load(SAMPLES / "cnn_digits.onnx")
+    plain = folded(twin(model, scaled=False))
+    assert sum(n.op_type == "BatchNormalization" for n in model.graph.node) == 9
+    assert not any(n.op_type == "BatchNormalization" for n in plain.graph.node)
+    for pair in onnxdup.compare(model, plain).pairs:
+        assert pair.matching is not None and pair.matching.mean > 1 - 1e-6, pair.a.tensor
+        assert pair.matching.opposite == 0 and pair.correlation is not None
         assert pair.correlation.mean > 1 - 1e-5, pair.a.tensor
 
 

@@ -26,6 +26,25 @@ def twin(model: onnx.ModelProto, *, scaled: bool, seed: int = 0) -> onnx.ModelPr
     return copied
 
 
+def folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with every BatchNormalization behind a Conv without bias folded into weight and bias."""
+    copied = copy_of(model)
+    convs = {n.output[0]: n for n in copied.graph.node if n.op_type == "Conv" and len(n.input) == 2}
+    for node in [n for n in copied.graph.node if n.op_type == "BatchNormalization" and n.input[0] in convs]:
+        conv = convs[node.input[0]]
+        gamma, beta, mean, var = (read(copied, name).astype(np.float64) for name in node.input[1:])
+        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
+        gain = gamma / np.sqrt(var + epsilon)
+        weight = read(copied, conv.input[1])
+        store(copied, conv.input[1], (weight * gain[:, None, None, None]).astype(weight.dtype))
+        bias = (beta - gain * mean).astype(weight.dtype)
+        copied.graph.initializer.append(onnx.numpy_helper.from_array(bias, f"{conv.input[1]}.bias"))
+        conv.input.append(f"{conv.input[1]}.bias")
+        conv.output[0] = node.output[0]
+        copied.graph.node.remove(node)
+    return copied
+
+
 def rescaled(model: onnx.ModelProto, group: Any, factors: np.ndarray) -> onnx.ModelProto:
     """Each channel times its factor: what adds to it is multiplied, what reads it divided."""
     copied = copy_of(model)

@@ -48,6 +48,8 @@ class Correspondence:
         self.a, self.b, self.pairs = first, second, tuple(pairs)
         self.partner: Ids = np.zeros(first.trace.tracer.count, np.int64)
         self.groups: dict[int, int] = {}
+        self._readers = self._by_group([first.wired[p.a].reads for p in self.pairs])
+        self._writers = self._by_group([first.wired[p.a].makes for p in self.pairs])
         self._solve()
 
     def common(self, i: int, j: int) -> Common:
@@ -77,6 +79,14 @@ class Correspondence:
         """Filters of both layers on their common columns."""
         return self.a.rows(i, columns.first), self.b.rows(j, columns.second)
 
+    def _by_group(self, ids: Sequence[Ids]) -> dict[int, list[Pair]]:
+        """Pairs whose layer of the first network has channels of a group among these ids."""
+        found: dict[int, list[Pair]] = {}
+        for pair, own in zip(self.pairs, ids, strict=True):
+            for group in self.a.groups(own):
+                found.setdefault(group.number, []).append(pair)
+        return found
+
     def _solve(self) -> None:
         """Layer by layer in the order of the graph; then again with everything known, until nothing moves."""
         for at in range(SWEEPS):
@@ -101,7 +111,8 @@ class Correspondence:
                 yield ga, gb
 
     def _makers(self, ga: ChannelGroup, gb: ChannelGroup) -> list[Pair]:
-        return [p for p in self.pairs if any(x is ga and y is gb for x, y in self._made(p))]
+        pairs = self._writers.get(ga.number, [])
+        return [p for p in pairs if any(x is ga and y is gb for x, y in self._made(p))]
 
     def _assign(self, ga: ChannelGroup, gb: ChannelGroup, makers: Sequence[Pair], *, tie: bool) -> None:
         if max(ga.size, gb.size) > LARGEST:
@@ -139,7 +150,7 @@ class Correspondence:
     def _read_alike(self, ga: ChannelGroup, gb: ChannelGroup) -> Floats:
         """Likeness (channels, channels) of the weights that read them: 2⟨x, y⟩ / (|x|² + |y|²), averaged."""
         total, count = np.zeros((ga.size, gb.size)), 0
-        for p in self.pairs:
+        for p in self._readers.get(ga.number, []):
             if (found := self._reading(p, ga, gb)) is not None:
                 x, y = found
                 sizes = (x * x).sum(1)[:, None] + (y * y).sum(1)
@@ -182,8 +193,8 @@ class Correspondence:
             rows = self._channel_rows(maker, ga, gb)
             if rows is not None:
                 x, y = (np.linalg.norm(r, axis=1) for r in rows)
-                self.a.gauge[a] = self.a.amplitude(ga, maker.a, x)
-                self.b.gauge[b] = self.b.amplitude(gb, maker.b, y)
+                self.a.gauge[a] = self.a.amplitude(ga, x)
+                self.b.gauge[b] = self.b.amplitude(gb, y)
         if Symmetry.SIGN in symmetry:
             self.b.gauge[b[match[1]]] *= sign
 

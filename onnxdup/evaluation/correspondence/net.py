@@ -27,23 +27,23 @@ class Net:
         return cls(trace, wired(trace), np.ones(trace.tracer.count))
 
     def rows(self, at: int, columns: Ids) -> Floats:
-        """Filters of a layer (filters, columns), times the amplitude of what they read and the sign of what
-        follows.
+        """Filters of a layer (filters, columns) with the scale of a batch normalisation behind it folded in,
+        times the amplitude of what they read.
         """
         w = self.wired[at]
         rows = w.layer.rows()[:, columns].astype(np.float64)
-        return rows * self.gauge[w.reads[columns]] * self.signs(at)[:, None]
+        return rows * self.gauge[w.reads[columns]] * self.scales(at)[:, None]
 
-    def signs(self, at: int) -> Floats:
-        """Sign (filters,) of the scale that batch normalisation and the like give each filter."""
+    def scales(self, at: int) -> Floats:
+        """What multiplies each filter (filters,) before its first non-linearity; 1 where that is unknown."""
         w = self.wired[at]
-        signs = np.ones(w.layer.filters)
+        scales = np.ones(w.layer.filters)
         for group in self.groups(w.makes):
             gain = self._gain(group, w)
             index = self.trace.partition.positions(w.makes, group.number)
             if gain is not None and index is not None:
-                signs[index] = np.where(gain < 0, -1.0, 1.0)[:, None]
-        return signs
+                scales[index] = gain[:, None]
+        return scales
 
     def groups(self, ids: Ids) -> list[ChannelGroup]:
         """Channel groups in the order in which they first appear."""
@@ -58,14 +58,10 @@ class Net:
         """Ids of a group's channels."""
         return self.trace.partition.members[group.number]
 
-    def amplitude(self, group: ChannelGroup, at: int, lengths: Floats) -> Floats:
-        """Amplitude (channels,) of a group behind its first non-linearities; `lengths` are those of the
-        filters that make it.
-        """
-        form, gain = self._forms.get(group.number), self._gain(group, self.wired[at])
-        if form is None:
-            return lengths
-        return form.amplitude(self.trace.reader(group), lengths if gain is None else lengths * np.abs(gain))
+    def amplitude(self, group: ChannelGroup, lengths: Floats) -> Floats:
+        """Amplitude (channels,) of a group where it is read; `lengths` are those of the rows that make it."""
+        form = self._forms.get(group.number)
+        return lengths if form is None else form.amplitude(self.trace.reader(group), lengths)
 
     def is_output(self, group: ChannelGroup) -> bool:
         """Are these channels what the model answers with, and nothing else?"""

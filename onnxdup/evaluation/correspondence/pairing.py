@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
@@ -82,10 +82,9 @@ def pair_layers(
     ]
     pairs += _in_order(first, second, *free)
     lone = [
-        Lone(side, k, _why(net[k], other))
+        Lone(side, k, _why(net[k], {form_of(w) for w in other}))
         for side, (net, other) in enumerate(((first, second), (second, first)))
-        for k in range(len(net))
-        if all(p[side] != k for p in pairs)
+        for k in sorted(set(range(len(net))) - {int(p[side]) for p in pairs})
     ]
     return tuple(sorted(pairs)), tuple(lone)
 
@@ -173,8 +172,8 @@ def _heaviest(worth: np.ndarray) -> list[tuple[int, int]]:
     return path[::-1]
 
 
-def _why(w: Wired, other: Sequence[Wired]) -> str:
+def _why(w: Wired, there: Collection[Form]) -> str:
     form = form_of(w)
-    if any(form_of(x) == form for x in other):
+    if form in there:
         return "the layers of its form there belong to others"
     return f"no {form} there"

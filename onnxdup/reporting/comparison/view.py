@@ -21,7 +21,6 @@ from onnxdup.reporting.view import (
 )
 
 _LISTED = 4
-_INPUTS = {"model inputs": "the model's", "matched": "matched", "as stored": "as stored", "data": "data"}
 
 
 def of_comparison(report: ComparisonReport) -> View:
@@ -53,7 +52,6 @@ def _labelled(label: str, model: ModelIdentity) -> Line:
 def _table(report: ComparisonReport) -> Table:
     columns = (
         Column("layer", right=False),
-        Column("inputs", right=False, optional=True),
         Column("filters"),
         Column("SV-CCA"),
         Column("chance"),
@@ -72,7 +70,7 @@ def _row(pair: LayerPair) -> tuple[str, ...]:
     correlation = (
         (_two(pair.correlation.mean), _two(pair.correlation.chance)) if pair.correlation else ("-", "-")
     )
-    return (name_of(pair), _INPUTS[pair.inputs], filters, *correlation, *_matched(pair.matching))
+    return (name_of(pair), filters, *correlation, *_matched(pair.matching))
 
 
 def _matched(found: Matching | None) -> tuple[str, ...]:
