@@ -11,6 +11,7 @@ import click
 
 from onnxdup.cli import config
 from onnxdup.cli.console import Console
+from onnxdup.errors import UsageError
 
 FORMATS = ("text", "json", "markdown", "junit", "github")
 PROVIDERS = ("auto", "cpu", "cuda")
@@ -46,6 +47,13 @@ def _set_verbose(context: click.Context, _parameter: click.Parameter, value: int
         logging.getLogger("onnxdup").setLevel(logging.DEBUG)
 
 
+def _set_reports(context: click.Context, _parameter: click.Parameter, value: tuple[Path, ...]) -> None:
+    page = next((path for path in value if path.suffix.lower() in (".html", ".htm")), None)
+    if page is not None:
+        raise UsageError("--report writes no pages", file=page, remedy="use --html FILE with report or merge")
+    console_of(context).reports = value
+
+
 def console_of(context: click.Context) -> Console:
     """The Console that `main` made for this invocation."""
     return context.find_root().ensure_object(Console)
@@ -73,7 +81,7 @@ _COMMON = (
         multiple=True,
         metavar="FILE",
         help="Also write the report to FILE, as it is named: .json, .md, .xml (JUnit), or text; repeatable.",
-        callback=settings("reports"),
+        callback=_set_reports,
         expose_value=False,
     ),
     option(

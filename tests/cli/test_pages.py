@@ -31,7 +31,8 @@ def test_several_models_share_a_page_and_get_folders_for_plots(cli: Cli, tmp_pat
         "report", MODEL, other, "--html", str(tmp_path / "p.html"), "--plots", str(tmp_path), "--details", "3"
     )
     assert done.code == 0
-    assert "Duplicate filters in 2 models" in (tmp_path / "p.html").read_text(encoding="utf-8")
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "Duplicate filters in 2 models" in page and 'href="#m2">cnn_digits.onnx</a>' in page
     assert (tmp_path / "mlp_digits").is_dir() and (tmp_path / "cnn_digits").is_dir()
 
 

@@ -34,6 +34,7 @@ COMMANDS = ("report", "merge", "shrink", "sweep", "evaluate", "verify")
         (("report", "m.onnx", "--html", "nowhere/page.html"), "nowhere"),
         (("report", "m.onnx", "--html", "."), "--html cannot be written there"),
         (("report", "m.onnx", "--details", "0"), "--details"),
+        (("report", "m.onnx", "--report", "page.html"), "use --html FILE"),
         (("merge", "m.onnx"), "no output given"),
         (("merge", "m.onnx", "-o", "nowhere/out.onnx"), "nowhere"),
         (("merge", "m.onnx", "-o", "."), "folder"),

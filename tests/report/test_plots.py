@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
@@ -69,9 +70,9 @@ def test_scale_has_its_ends_and_its_middle() -> None:
 def test_sheet_places_tiles_in_rows_with_gaps() -> None:
     pixels = np.stack([np.full((8, 8), value, np.float32) for value in (-1, 0, 1)])
     made = np.asarray(Image.open(BytesIO(encode(sheet(Tiles(pixels, False, ""), 2)))))
-    assert made.shape == (18, 18, 4)
-    assert made[3, 3, 0] == 8 and made[3, 13, 0] == 128 and made[13, 3, 0] == 247
-    assert made[3, 8, 3] == 0 and made[13, 13, 3] == 0 and made[3, 3, 3] == 255
+    assert made.shape == (17, 17, 4)
+    assert made[3, 3, 0] == 8 and made[3, 12, 0] == 128 and made[12, 3, 0] == 247
+    assert made[3, 8, 3] == 0 and made[12, 12, 3] == 0 and made[3, 3, 3] == 255
 
 
 def test_short_names_stay_different() -> None:
@@ -106,6 +107,14 @@ def test_a_merge_without_its_original_asks_for_it(tmp_path: Path) -> None:
         onnxdup.write_html(merged, tmp_path / "p.html")
     page = onnxdup.write_html(merged, tmp_path / "p.html", model=SAMPLES / "mlp_digits_padded.onnx")
     assert "490 filters became 330" in page.read_text(encoding="utf-8")
+
+
+def test_the_picture_in_the_readme_is_small_and_has_words() -> None:
+    found = re.findall(
+        r"!\[([^\]]+)\]\((samples/[^)]+\.png)\)", (SAMPLES.parent / "README.md").read_text("utf-8")
+    )
+    assert any(name == "samples/report.png" and len(words) > 40 for words, name in found)
+    assert (SAMPLES / "report.png").stat().st_size < 150_000
 
 
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from onnxdup.reporting.html import tables
 from onnxdup.reporting.html.parts import model_part
 from onnxdup.reporting.html.words import GLOSSARY
 from onnxdup.reporting.needs import needs
@@ -28,6 +29,8 @@ def render(portraits: Sequence[Portrait], failures: Sequence[Failure] = ()) -> s
     models = [model_part(portrait, f"m{k}") for k, portrait in enumerate(portraits, 1)]
     page = _environment().get_template("page.html.j2").render(
         models=models,
+        overview=tables.models(portraits, [m.id for m in models], [m.title for m in models]),
+        tau=portraits[0].tau if portraits else 1.0,
         failures=failures,
         glossary=GLOSSARY,
         tool=TOOL,

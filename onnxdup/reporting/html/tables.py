@@ -95,6 +95,45 @@ def cards(portrait: Portrait) -> tuple[Card, ...]:
     return tuple(cards)
 
 
+def models(portraits: Sequence[Portrait], ids: Sequence[str], titles: Sequence[str]) -> Grid:
+    """One row per model of a page, linked to its part."""
+    names = (
+        "model",
+        "layers",
+        "filters",
+        "exactly redundant",
+        "merge removes",
+        "1 − eta",
+        "groups",
+        "frozen",
+    )
+    heads = tuple(Head(name, right=name != "model") for name in names)
+    rows = zip(portraits, ids, titles, strict=True)
+    return Grid(heads, tuple(_model(*row) for row in rows))
+
+
+def _model(portrait: Portrait, id: str, title: str) -> tuple[Cell, ...]:
+    total = portrait.report.totals
+    exact, near = at(total, 1.0), at(total, portrait.tau)
+    return (
+        Cell(title, title.lower(), link=id),
+        Cell(count(total.layers), total.layers),
+        Cell(count(total.filters), total.filters),
+        Cell(count(exact.removable), exact.removable) if exact else Cell("-", -1),
+        _share(near.removable, near.filters) if near else Cell("-", -1),
+        Cell(percent(near.duplicate_share), near.duplicate_share, near.duplicate_share)
+        if near
+        else Cell("-"),
+        Cell(count(total.groups), total.groups),
+        Cell(count(total.frozen_groups), total.frozen_groups),
+    )
+
+
+def _share(part: int, whole: int) -> Cell:
+    share = part / max(whole, 1)
+    return Cell(f"{count(part)} ({percent(share)})" if part else "0", part, share)
+
+
 def taus(taus: Sequence[AtTau]) -> Grid:
     """One row per threshold."""
     names = ("tau", "#CC", "1 − eta", "clusters", "merge removes", "filters left")
@@ -102,14 +141,12 @@ def taus(taus: Sequence[AtTau]) -> Grid:
 
 
 def _at(t: AtTau) -> tuple[Cell, ...]:
-    gone = t.removable / max(t.filters, 1)
-    removed = f"{count(t.removable)} ({percent(gone)})" if t.removable else "0"
     return (
         Cell(f"{t.tau:g}", t.tau),
         Cell(count(t.components), t.components),
         Cell(percent(t.duplicate_share), t.duplicate_share, t.duplicate_share),
         Cell(count(t.clusters), t.clusters),
-        Cell(removed, t.removable, gone),
+        _share(t.removable, t.filters),
         Cell(count(t.filters - t.removable), t.filters - t.removable),
     )
 

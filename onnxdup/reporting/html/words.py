@@ -86,7 +86,7 @@ def verdict(portrait: Portrait) -> Verdict:
         few = near.removable < FEW * near.filters
         return Verdict(
             f"Hardly any duplicates: {found}" if few else f"{found} are near-duplicates",
-            f"{_no_exact(exact)}At tau {near.tau:g} merge would remove "
+            f"{_no_exact(exact)}At tau {near.tau:g}, merge would remove "
             f"{percent(near.removable / near.filters)} of the filters. That changes the outputs a little: "
             "give merge data, and it measures how much before anything is written.",
             f"onnxdup merge {name} --tau {near.tau:g} --data DATA.npz -o small.onnx",
@@ -113,7 +113,7 @@ def _without(report: ModelReport, near: AtTau | None, name: str) -> Verdict:
         alike = near.filters - near.components
         return Verdict(
             "Duplicates that cannot be merged",
-            f"At tau {near.tau:g} {count(alike)} of {count(near.filters)} filters resemble another, but "
+            f"At tau {near.tau:g}, {count(alike)} of {count(near.filters)} filters resemble another, but "
             f"merge would remove none: {held or 'their biases or what follows them differ.'}",
             "",
         )
@@ -165,7 +165,7 @@ def _nearly(exact: AtTau, near: AtTau | None) -> str:
         return ""
     more = near.removable - exact.removable
     change = "with small changes of the outputs"
-    return f"At tau {near.tau:g} {count(more)} near-duplicates could go as well, {change}."
+    return f"At tau {near.tau:g}, {count(more)} near-duplicates could go as well, {change}."
 
 
 def _no_exact(exact: AtTau | None) -> str:

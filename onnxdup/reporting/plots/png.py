@@ -55,7 +55,7 @@ def sheet(tiles: Tiles, across: int) -> Pixels:
     count, height, width = colours.shape[:3]
     places = max(across, 1)
     down = ceil(count / places)
-    gap = _GAP if min(height, width) > 6 else 1
+    gap = _GAP if min(height, width) > 12 else 1
     out = np.zeros((down * (height + gap) - gap, min(count, places) * (width + gap) - gap, 4), np.uint8)
     for number in range(count):
         top, left = (number // places) * (height + gap), (number % places) * (width + gap)
