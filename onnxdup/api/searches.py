@@ -35,6 +35,7 @@ def shrink(
     confidence: float = 0.95,
     method: str = "obs",
     calibration: Any = None,
+    probe: bool | None = None,
     round_to: int = 1,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -67,10 +68,11 @@ def shrink(
     them is taken, and must keep the limits; with limits alone the largest that keeps them.
 
     On `calibration` data (labels are not read) the layers are measured, so that errors are predicted from
-    what they give instead of from the weights alone. Counts that are left are multiples of `round_to`, or the
-    group stays. `holdout` are data on which the chosen model is measured once more, for an accuracy that the
-    choice did not see. `state` is a file that remembers what was measured; with `resume` an interrupted
-    search goes on from it.
+    what they give instead of from the weights alone. With `probe` it is measured how much the outputs mind
+    each group, by one small cut of each (None: with `data`, or where it is quick). Counts that are left are
+    multiples of `round_to`, or the group stays. `holdout` are data on which the chosen model is measured once
+    more, for an accuracy that the choice did not see. `state` is a file that remembers what was measured;
+    with `resume` an interrupted search goes on from it.
 
     Raises `OverBudget` (a `GateFailed` with the report) where no model is within the budget, `CannotVerify`
     where that could not be measured, `UsageError` for a bad budget.
@@ -83,13 +85,14 @@ def shrink(
         confidence=confidence,
     )
     how = How(
-        method,
-        round_to,
-        tuple(include),
-        tuple(exclude),
-        None if input_shapes is None else dict(input_shapes),
-        exact_ulp,
-        constant_inputs,
+        method=method,
+        round_to=round_to,
+        include=tuple(include),
+        exclude=tuple(exclude),
+        input_shapes=None if input_shapes is None else dict(input_shapes),
+        ulps=exact_ulp,
+        constant_inputs=constant_inputs,
+        probe=probe,
     )
     return run_shrink(
         api.load(model),

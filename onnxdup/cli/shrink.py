@@ -57,6 +57,13 @@ from onnxdup.cli.merge import target_of
 @opt.option("--method", metavar="NAME", default="obs", show_default=True, help="How groups are narrowed.")
 @opt.calibration
 @opt.option(
+    "--probe",
+    type=click.Choice(("auto", "on", "off")),
+    default="auto",
+    show_default=True,
+    help="Measure first how much the outputs mind each layer (auto: with --data, or where it is quick).",
+)
+@opt.option(
     "--round-to",
     type=opt.POSITIVE,
     default=1,
@@ -84,6 +91,7 @@ def command(
     plan_out: Path | None,
     in_place: bool,
     no_stamp: bool,
+    probe: str,
     input_shape: tuple[str, ...],
     allow_linked_data: bool,
     **choices: Any,
@@ -110,6 +118,7 @@ def command(
                 in_place=in_place,
                 stamp=not no_stamp,
                 input_shapes=shapes,
+                probe={"on": True, "off": False}.get(probe),
                 progress=say,
                 **choices,
             )

@@ -80,6 +80,12 @@ class Meter:
     ) -> None:
         self._stack.close()
 
+    def inventing(self, samples: int) -> Meter:
+        """Another meter of the same model, on so many made-up samples."""
+        _, _, seed, shapes = self._data
+        name = self._session.provider_name
+        return Meter(self.original, samples=samples, seed=seed, provider=name, input_shapes=shapes)
+
     @property
     def provider(self) -> str:
         """The execution provider that all models run on."""

@@ -9,7 +9,7 @@ decide nothing but the order; every answer is measured.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from onnxdup.channels.relation import EXACT_ULP
@@ -21,6 +21,7 @@ from onnxdup.reduce.budget import Budget
 from onnxdup.reduce.candidates import Candidates
 from onnxdup.reduce.merge import Job, Reduction
 from onnxdup.reduce.meter import Meter
+from onnxdup.reduce.probing import weigh, worthwhile
 from onnxdup.reduce.search import Progress, Search, Trial
 from onnxdup.reduce.state import State
 
@@ -29,7 +30,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class How:
-    """How groups are narrowed. `round_to`: counts that are left are multiples of it, or nothing is cut."""
+    """How groups are narrowed. `round_to`: counts that are left are multiples of it, or nothing is cut.
+
+    `probe`: how much the outputs mind each group is measured first (None: where that is worthwhile).
+    """
 
     method: str = "obs"
     round_to: int = 1
@@ -38,6 +42,7 @@ class How:
     input_shapes: Mapping[str, Shape] | None = None
     ulps: float = EXACT_ULP
     constant_inputs: bool = False
+    probe: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -49,7 +54,8 @@ class Shrinkage:
     """The chosen reduction and how it was found.
 
     `path` is the order of all steps, `trials` what was tried of it, by position; `resumed` results came from
-    an earlier run; `notes` say what limited the search.
+    an earlier run; `notes` say what limited the search; `weights` how much the outputs mind each group, {}
+    where that was not measured.
     """
 
     reduction: Reduction
@@ -58,6 +64,7 @@ class Shrinkage:
     trials: tuple[Trial, ...]
     resumed: int = 0
     notes: tuple[str, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def shrink(
@@ -84,13 +91,15 @@ def shrink(
         job = Job(start, how.include, how.exclude, how.input_shapes, None, say)
         job.exactly(how.ulps, how.round_to)
         candidates = Candidates(job, method_named(how.method), say, calibration, seed)
+        probe = worthwhile(candidates, meter) if how.probe is None else how.probe
+        weights = weigh(candidates, meter, state, say) if probe else {}
         path = _path(candidates, budget, how.round_to)
         search = Search(budget, candidates, path, meter, state, say, extra_bytes)
         chosen = search.chosen()
         notes = tuple(_notes(search))
         job.applied(candidates.merges(chosen.counts))
     plan = MergePlan(document.sha256(), how.method, 1.0, tuple(job.rounds), start is not document)
-    return Shrinkage(job.reduction(document, plan), chosen, path, search.tried, state.resumed, notes)
+    return Shrinkage(job.reduction(document, plan), chosen, path, search.tried, state.resumed, notes, weights)
 
 
 def _path(candidates: Candidates, budget: Budget, round_to: int) -> Path:

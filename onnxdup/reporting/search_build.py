@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from onnxdup import evaluation
-from onnxdup.channels import Trace
 from onnxdup.evaluation.source import MadeUpSource
 from onnxdup.graph import Document
 from onnxdup.reduce.budget import Budget
@@ -63,7 +62,7 @@ def shrink_report(
         steps=len(found.path),
         chosen=None if merged is None else found.chosen.position,
         trials=tuple(trial(t) for t in found.trials),
-        groups=() if merged is None else _widths(found.reduction.before, found.reduction.after),
+        groups=() if merged is None else _widths(found),
         merge=merged,
         holdout=holdout,
         resumed=found.resumed,
@@ -106,10 +105,10 @@ def holdout(found: evaluation.Comparison) -> search.Holdout:
     )
 
 
-def _widths(before: Trace, after: Trace) -> tuple[search.GroupWidth, ...]:
-    left = {g.name: g.size for g in after.groups}
+def _widths(found: Shrinkage) -> tuple[search.GroupWidth, ...]:
+    before, left = found.reduction.before, {g.name: g.size for g in found.reduction.after.groups}
     return tuple(
-        search.GroupWidth(g.name, schema.Change(g.size, left.get(g.name, g.size)))
+        search.GroupWidth(g.name, schema.Change(g.size, left.get(g.name, g.size)), found.weights.get(g.name))
         for g in before.groups
         if g.frozen is None
     )

@@ -58,10 +58,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class GroupWidth:
-    """Channels of a group in the given and in the chosen model."""
+    """Channels of a group in the given and in the chosen model.
+
+    `sensitivity` is measured over predicted squared error of the outputs at a small cut of this group alone,
+    null where that was not measured.
+    """
 
     group: str
     channels: Change
+    sensitivity: float | None = None
 
 
 @dataclass(frozen=True)

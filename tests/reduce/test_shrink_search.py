@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
+from onnx.parser import parse_model
 
 import onnxdup
 from onnxdup.errors import InputError, UsageError
@@ -16,6 +19,7 @@ from onnxdup.evaluation import cost
 from onnxdup.graph import load
 from onnxdup.reduce.budget import Budget, Measures
 from onnxdup.reduce.meter import Meter
+from onnxdup.reduce.probing import tempered
 from onnxdup.reduce.search import OutOfReach
 from onnxdup.reduce.shrink import How, Shrinkage, shrink
 from onnxdup.reduce.state import State
@@ -218,3 +222,52 @@ def test_latency_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     result = found(MLP, Budget(latency_ms=10.0))
     assert cost(result.reduction.document).parameters <= 10_000
     assert result.chosen.measures.latency_ms == cost(result.reduction.document).parameters / 1000
+
+
+TWO_BRANCHES = """
+<ir_version: 8, opset_import: ["" : 17]>
+two (float[N, 8] x) => (float[N, 4] y)
+{
+    z1 = Gemm <transB = 1> (x, loud_in, bias)
+    h1 = Relu (z1)
+    y1 = Gemm <transB = 1> (h1, loud_out)
+    z2 = Gemm <transB = 1> (x, quiet_in, bias)
+    h2 = Relu (z2)
+    y2 = Gemm <transB = 1> (h2, quiet_out)
+    y = Add (y1, y2)
+}
+"""
+
+
+def two_branches() -> onnx.ModelProto:
+    """Equal branches, but for the last layer of one, which is a hundredth."""
+    model, random = parse_model(TWO_BRANCHES), np.random.default_rng(0)
+    first, last, bias = (random.normal(size=s) for s in ((20, 8), (4, 20), 20))
+    arrays = {"loud_in": first, "loud_out": last, "bias": bias, "quiet_in": -first, "quiet_out": last / 100}
+    for name, array in arrays.items():
+        model.graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
+    return model
+
+
+@pytest.mark.parametrize("data", [None, {"x": np.random.default_rng(1).normal(size=(64, 8))}])
+def test_probing_finds_what_the_outputs_mind(data: object) -> None:
+    document = load(two_branches())
+    with Meter(document, data, provider="cpu") as meter:
+        plain, probed = (shrink(document, Budget(keep=0.7), meter, How(probe=p)) for p in (False, True))
+    assert not plain.weights and plain.chosen.counts["loud_in"] < 20
+    assert probed.chosen.counts == {"loud_in": 20, "quiet_in": 8}
+    assert probed.weights["loud_in"] > 10 * probed.weights["quiet_in"]
+
+
+def test_ratios_are_bounded_and_unknown_ones_are_the_median() -> None:
+    found = tempered({"a": 4.0, "b": 1.0, "c": float("nan"), "d": 1e9, "e": 0.0}, 0.5)
+    assert found == {"a": 2.0, "b": 1.0, "c": 2.0, "d": 4000**0.5, "e": 2.0}
+    assert tempered({"a": 0.0, "b": float("inf")}, 1.0) == {}
+
+
+def test_without_data_large_models_are_not_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = load(CNN)
+    with Meter(document, provider="cpu") as meter:
+        assert shrink(document, Budget(keep=0.9), meter).weights
+        monkeypatch.setattr("onnxdup.reduce.probing.LARGE", 1e5)
+        assert not shrink(document, Budget(keep=0.9), meter).weights
