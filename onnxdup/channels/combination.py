@@ -74,8 +74,10 @@ class Combination:
 def pushed(transfer: Transfer, known: Sequence[Combination | None], reader: Reader) -> Combination:
     """The combination behind an operator."""
     parts = [c for c in known if c is not None]
-    if isinstance(transfer, Sum | Stack):
-        whole = len(parts) == len(known) and not getattr(transfer, "outside", False)
+    if isinstance(transfer, Stack):
+        return _united(transfer, parts)
+    if isinstance(transfer, Sum):
+        whole = len(parts) == len(known) and not transfer.outside
         return _united(transfer, parts) if whole else parts[0].lost()
     c = parts[0]
     if isinstance(transfer, Affine):

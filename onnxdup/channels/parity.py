@@ -58,6 +58,8 @@ Known = Sequence[Parity | None]
 def passed(transfer: Transfer, known: Known) -> Parity | None:
     """F behind an operator that treats all channels alike; None where that is not known."""
     parts = [p for p in known if p is not None]
+    if isinstance(transfer, Stack) and len(parts) == 1:
+        return parts[0]
     if len(parts) < len(known) or not parts:
         return None
     if len(parts) > 1:

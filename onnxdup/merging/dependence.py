@@ -242,8 +242,11 @@ def _units(pairs: Opposite, weight: Array, p: Parity, c: Combination) -> Combina
 
 
 def several(group: ChannelGroup, reader: Reader, alive: Index, label: Index, ulps: float) -> Mixed | None:
-    """Channels that are combinations of several others; `label` (alive,) says whose rows are parallel."""
-    found = candidate_path(group)
+    """Channels that are combinations of several others; `label` (alive,) says whose rows are parallel.
+
+    With `ulps` below 1 rows must be equal bit by bit, which sums of several are not.
+    """
+    found = candidate_path(group) if ulps >= 1 else None
     if found is None:
         return None
     if found.linear:

@@ -53,6 +53,15 @@ def _misshapen(group: ChannelGroup, merge: Merge) -> str | None:
         return "it has constants for layers that do not read the channels"
     if sorted(e.dropped for e in merge.entries) != merge.dropped.tolist():
         return "its entries are not those of the channels that go"
+    return _unabsorbed(group, merge)
+
+
+def _unabsorbed(group: ChannelGroup, merge: Merge) -> str | None:
+    """A constant may only go where a bias takes it up at every position."""
+    for sink in group.sinks:
+        shift = merge.constant.get(sink.node.name)
+        if sink.use is not None and not sink.shift and shift is not None and shift.any():
+            return f"{sink.node.name} cannot take up a constant"
     return None
 
 

@@ -23,7 +23,10 @@ INPUTS, OUTPUTS = 12, 5
 
 @dataclass(frozen=True)
 class Net:
-    """x -> body -> y with the weights of the body; `shape` is that of x without the batch."""
+    """x -> body -> y with the weights of the body; `shape` is that of x without the batch.
+
+    Weights in float64 become those of the net's type, others stay.
+    """
 
     body: str
     weights: Mapping[str, np.ndarray]
@@ -41,7 +44,7 @@ class Net:
         head = f'<ir_version: 9, opset_import: ["": {self.opset}]>\n'
         model = parser.parse_model(f"{head}g ({kind}[{sizes}] x) => ({kind}[{outs}] y) {{ {self.body} }}")
         for name, array in self.weights.items():
-            whole = np.issubdtype(array.dtype, np.integer)
+            whole = array.dtype.kind == "i" or array.dtype == np.float32
             model.graph.initializer.append(
                 numpy_helper.from_array(array if whole else array.astype(dtype), name)
             )
