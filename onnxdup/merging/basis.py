@@ -78,7 +78,7 @@ def _suspicious(rows: Array) -> bool:
     """Is any row (nearly) in the span of those before it? The last row of a dependence is."""
     if rows.shape[0] > rows.shape[1]:
         return True
-    diagonal = np.abs(np.diag(np.linalg.qr(rows.T, mode="r")))
+    diagonal = np.abs(np.diag(np.linalg.qr(rows.T.astype(np.float32), mode="r")))
     return bool((diagonal <= SUSPECT * np.linalg.norm(rows, axis=1)).any())
 
 
