@@ -141,3 +141,17 @@ def test_few_layers_are_all_drawn_and_of_many_those_with_most_to_merge() -> None
     assert chosen_layers(layers[:16], 0.9, 16) == layers[:16]
     chosen = chosen_layers(layers, 0.9, 4)
     assert [x.node for x in chosen] == ["n0", "n37", "n38", "n39"]
+
+
+def test_the_same_report_gives_the_same_page() -> None:
+    found = onnxdup.report(SAMPLES / "cnn_digits.onnx")
+    document = onnxdup.load(SAMPLES / "cnn_digits.onnx")
+    assert render([portray(found, document, details=2)]) == render([portray(found, document, details=2)])
+
+
+def test_five_hundred_layers_stay_in_one_small_page() -> None:
+    layers = tuple(layer(f"/block{k}/dense", tensor=f"block{k}.dense.weight") for k in range(500))
+    page = Page(render([portray(report(layers).models[0], None)]))
+    assert len(page.source.encode()) < 10_000_000
+    assert sum(tag == "details" and a.get("class") == "layer" for tag, a in page.tags) == 16
+    assert all(x.tensor in page.text for x in layers)
