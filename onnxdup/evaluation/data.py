@@ -150,6 +150,10 @@ def _reading(spec: str | Path) -> Iterator[Mapping[str, Any]]:
             yield _folder(path)
         elif path.suffix == ".npy" and path.is_file():
             yield {"x": np.load(path, mmap_mode="r", allow_pickle=False)}
+        elif path.suffix == ".npz" and path.is_file() and not zipfile.is_zipfile(path):
+            raise InputError(
+                "the data cannot be read: no .npz archive", file=spec, remedy="download it or save it again"
+            )
         elif path.suffix == ".npz" and path.is_file():
             with np.load(path, allow_pickle=False) as arrays:
                 yield arrays

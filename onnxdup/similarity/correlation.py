@@ -17,8 +17,10 @@ from scipy.linalg import eigh, svd, svdvals
 from onnxdup.similarity.spectra import ENERGY, energy_rank
 from onnxdup.similarity.units import Floats
 
-_TALL = 4
-"""Samples per variable from which the Gram matrix is cheaper than the whole and accurate enough."""
+_BY_GRAM = 0.999
+"""Up to this energy e the squares of the directions kept are at least (1 - e) / n of the largest: far above
+the rounding of a Gram matrix, whose eigenvectors cost a third of singular vectors.
+"""
 _QUADRATURE = 4096
 
 
@@ -39,7 +41,7 @@ def subspace(rows: ArrayLike, energy: float = ENERGY) -> Floats:
     if not data.size or not data.any():
         return np.empty((data.shape[1], 0))
     data /= np.abs(data).max()
-    if data.shape[1] > _TALL * data.shape[0] and energy < 1:
+    if energy <= _BY_GRAM:
         return _by_gram(data, energy, rounding)
     _, values, directions = svd(data, full_matrices=False, check_finite=False)
     return np.asarray(directions[: _kept(values, energy, max(data.shape) * rounding)].T, np.float64)
@@ -81,11 +83,13 @@ def _rounding(rows: ArrayLike) -> float:
 
 
 def _by_gram(data: Floats, energy: float, rounding: float) -> Floats:
-    """Directions from the eigenvectors of the variables' Gram matrix: they are far above its rounding."""
-    squares, vectors = eigh(data @ data.T, check_finite=False)
+    """The same from the eigenvectors of the smaller Gram matrix, of variables or of samples."""
+    few = data.shape[0] <= data.shape[1]
+    squares, vectors = eigh(data @ data.T if few else data.T @ data, check_finite=False)
     values = np.sqrt(np.maximum(squares[::-1], 0))
     kept = _kept(values, energy, max(data.shape) * rounding)
-    return np.asarray(data.T @ vectors[:, ::-1][:, :kept] / values[:kept], np.float64)
+    top = vectors[:, ::-1][:, :kept]
+    return np.asarray(data.T @ top / values[:kept] if few else top, np.float64)
 
 
 def _kept(values: Floats, energy: float, tolerance: float) -> int:

@@ -123,6 +123,11 @@ def empty_file(path: Path) -> Path:
     return path / "d.npz"
 
 
+def text_named_npz(path: Path) -> Path:
+    (path / "d.npz").write_text("version https://git-lfs.github.com/spec/v1")
+    return path / "d.npz"
+
+
 def empty_folder(path: Path) -> Path:
     return path
 
@@ -162,6 +167,7 @@ def missing(path: Path) -> Path:
         (missing, InputError, "no such data"),
         (empty_file, InputError, "cannot be read"),
         (broken_zip, InputError, "cannot be read"),
+        (text_named_npz, InputError, "no .npz archive"),
         (corrupted_member, InputError, "cannot be read"),
         (pickled, InputError, "hold Python objects"),
         (wrong_names, InputError, "no array for the input 'image' among p, q"),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from onnxdup.channels import Layer
+from onnxdup.errors import CannotVerify
 from onnxdup.evaluation.batching import Batch, Batching, working_batches
 from onnxdup.evaluation.data import Dataset
 from onnxdup.graph import Document, Node
@@ -97,6 +98,7 @@ def activations(
     if not names:
         return [], "", ""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_named(document))
         session = stack.enter_context(Session.open(with_outputs(document, names), provider=provider))
         batching, parts = _plan(dataset, session, names)
         found: list[list[np.ndarray] | None] = [[] for _ in probes]
@@ -105,6 +107,17 @@ def activations(
                 _collect(found, probes, batch.cut(session.run(batch.feeds, some)), batch, points)
         kept = [None if f is None else np.ascontiguousarray(np.concatenate(f).T) for f in found]
         return kept, session.provider, session.note
+
+
+@contextlib.contextmanager
+def _named(document: Document) -> Iterator[None]:
+    """Errors name the file, not the copy of it that runs."""
+    try:
+        yield
+    except CannotVerify as error:
+        raise CannotVerify(
+            error.what, file=document.origin, node=error.node, tensor=error.tensor, remedy=error.remedy
+        ) from error
 
 
 def _collect(
