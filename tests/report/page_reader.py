@@ -21,6 +21,7 @@ class Page(HTMLParser):
 
     def __post_init__(self) -> None:
         super().__init__()
+        self.source = self.source.replace("\N{NO-BREAK SPACE}", " ")
         self.feed(self.source)
         self.close()
 

@@ -40,7 +40,8 @@ def render(portraits: Sequence[Portrait], failures: Sequence[Failure] = ()) -> s
         style=_text("style.css"),
         script=_text("script.js"),
     )  # fmt: skip
-    return "\n".join(line.strip() for line in page.splitlines() if line.strip()) + "\n"
+    lines = (line.strip().replace(" %", "\N{NO-BREAK SPACE}%") for line in page.splitlines())
+    return "\n".join(line for line in lines if line) + "\n"
 
 
 def _environment() -> Environment:

@@ -129,13 +129,13 @@ def _of_merge(report: MergeReport) -> Verdict:
         sentence = f"Nothing to merge at tau {report.plan.tau:g}: the output equals the input."
         return Verdict("Nothing was merged", sentence, "")
     kinds = [f"{count(report.plan.exact)} channels by exact relations" if report.plan.exact else ""]
-    kinds += [f"{count(report.plan.approximate)} as near-duplicates" if report.plan.approximate else ""]
+    kinds += [f"{count(report.plan.approximate)} near-duplicate channels" if report.plan.approximate else ""]
     failed = "Verification failed: nothing was written"
     state = {"passed": "Verification passed", "failed": failed}
     verified = state.get(report.status, f"Verification {report.status}")
     return Verdict(
         f"{count(change.before)} filters became {count(change.after)}",
-        f"{' and '.join(k for k in kinds if k)} at tau {report.plan.tau:g}. "
+        f"Removed {' and '.join(k for k in kinds if k)} at tau {report.plan.tau:g}. "
         f"Parameters {fewer(report.parameters)}, file {_sizes(report.bytes)}. {verified}."
         f"{_accuracy(report)}",
         "",

@@ -72,7 +72,7 @@ def removable(portrait: Portrait) -> Chart | None:
         f"{title}. Filters per layer: {words}.",
         f"Filters per layer; the hatched part is what {says}.{more}",
         draw,
-        (420, height),
+        (390, height),
     )
 
 
@@ -112,7 +112,7 @@ def curves(portrait: Portrait) -> Chart | None:
     return Chart(
         "curves", "Duplicates against tau", f"1 − eta against tau for all layers. {words}.",
         f"At tau {near.tau:g}: {count(near.components)} #CC of {count(near.filters)} filters, 1 − eta "
-        f"{percent(near.duplicate_share)} over all layers.", draw, (420, 270),
+        f"{percent(near.duplicate_share)} over all layers.", draw, (390, 260),
     )  # fmt: skip
 
 
