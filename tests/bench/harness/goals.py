@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cells import Outcome
-from table import Line, lines, tied
+from table import Line, full, lines, tied
 
 OURS = ("obs", "cluster", "ward", "cluster+least-squares", "shrink")
 """Of the methods, those of this project."""
@@ -65,8 +65,8 @@ def _resnet(rows: Rows, row: str) -> Iterator[str]:
         yield _row(limit, f"{drop:.2f} of {lost:.2f}", drop * share <= lost)
         for rival in (_find(rows, row, name, 0.6, False) for name in RIVALS):
             if rival is not None:
-                ahead = mine.accuracy > rival.accuracy and not tied(mine, rival)
-                figures = f"{mine.accuracy:.2f} against {rival.accuracy:.2f}"
+                ahead = mine.lost < rival.lost and not tied(mine, rival)
+                figures = f"{mine.lost:.2f} against {rival.lost:.2f}"
                 yield _row(f"the same, ahead of {rival.name} by more than the spread", figures, ahead)
 
 
@@ -76,16 +76,17 @@ def _row(goal: str, measured: str, reached: bool) -> str:
 
 def _lost(rows: Rows) -> Iterator[str]:
     for (row, scope), found in sorted(rows.items()):
+        found = full(found)
         for keep in sorted({line.keep for line in found if line.method != "base"}, reverse=True):
             for data in (False, True):
                 some = [x for x in found if x.keep == keep and x.comparable and bool(x.images) == data]
                 mine = [line for line in some if line.method in OURS]
                 if not mine or len(mine) == len(some):
                     continue
-                best = max(mine, key=lambda line: line.accuracy)
+                best = min(mine, key=lambda line: line.lost)
                 for line in some:
-                    if line.accuracy > best.accuracy and not tied(line, best):
+                    if line.lost < best.lost and not tied(line, best):
                         yield (
-                            f"- {row} ({scope}), keep {keep:g}: {line.name} {line.accuracy:.2f}, "
-                            f"{best.name} {best.accuracy:.2f}"
+                            f"- {row} ({scope}), keep {keep:g}: {line.name} loses {line.lost:.2f}, "
+                            f"{best.name} {best.lost:.2f}"
                         )

@@ -114,9 +114,12 @@ def _table(row: str, scope: str, found: Sequence[Line]) -> str:
     others = [line for line in found if line.method != "base"]
     keeps = sorted({line.keep for line in others}, reverse=True)
     best = {(keep, data): _best(others, keep, data) for keep in keeps for data in (False, True)}
+    seeds = max(len(line.outcomes) for line in found)
     cells = {(bool(line.images), line.name, line.keep): line for line in others}
     body = [
-        f"| {name} | " + " | ".join(_cell(cells.get((data, name, k)), best[k, data]) for k in keeps) + " |"
+        f"| {name} | "
+        + " | ".join(_cell(cells.get((data, name, k)), best[k, data], seeds) for k in keeps)
+        + " |"
         for data, name in sorted({key[:2] for key in cells})
     ]
     head = ["| method | " + " | ".join(f"keep {k:g}" for k in keeps) + " |", "|---" * (len(keeps) + 1) + "|"]
@@ -124,9 +127,15 @@ def _table(row: str, scope: str, found: Sequence[Line]) -> str:
 
 
 def _best(found: Sequence[Line], keep: float, data: bool) -> Line | None:
-    """The most accurate line: of those without data, or of all."""
-    candidates = [x for x in found if x.keep == keep and x.comparable and (data or not x.images)]
-    return max(candidates, key=lambda line: line.accuracy, default=None)
+    """The line that loses least: of those without data, or of all; of those over all seeds."""
+    candidates = [x for x in full(found) if x.keep == keep and x.comparable and (data or not x.images)]
+    return min(candidates, key=lambda line: line.lost, default=None)
+
+
+def full(found: Sequence[Line]) -> list[Line]:
+    """The lines with as many seeds as the one with most: means over other seeds are not compared."""
+    most = max((len(line.outcomes) for line in found), default=0)
+    return [line for line in found if len(line.outcomes) == most]
 
 
 def _title(row: str, scope: str, found: Sequence[Line]) -> str:
@@ -143,12 +152,14 @@ def _title(row: str, scope: str, found: Sequence[Line]) -> str:
     )
 
 
-def _cell(line: Line | None, best: Line | None) -> str:
+def _cell(line: Line | None, best: Line | None, seeds: int) -> str:
     if line is None:
         return "–"
     text = _figure(line)
     if not line.comparable:
         return f"{text} [kept {line.kept:.2f}]"
+    if len(line.outcomes) < seeds:
+        return f"{text} [{len(line.outcomes)} of {seeds} seeds]"
     if best is None or line is best:
         return f"**{text}**"
     return f"{text} =" if tied(best, line) else text
