@@ -118,6 +118,11 @@ def _notes(search: Search) -> list[str]:
             f"{search.budget.max_drop:g} points at {100 * search.budget.confidence:g} %, so that only exact "
             "merges were made: give more data, or allow more"
         )
+    elif search.budget.max_drop is not None and not search.budget.targets:
+        found.append(
+            f"the data chose this model among {len(search.trials)}, so that what they say of it is "
+            "flattering: --holdout measures it on others"
+        )
     without = [n for n in candidates.groups if n not in candidates.curves]
     if candidates.curves and without:
         names = ", ".join(without[:3]) + (", …" if len(without) > 3 else "")

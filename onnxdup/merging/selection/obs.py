@@ -16,7 +16,7 @@ from onnxdup.merging.exact import columns
 from onnxdup.merging.moments import SinkMoments, moments_of
 from onnxdup.merging.plan import Array, Index
 from onnxdup.merging.problem import Problem
-from onnxdup.merging.selection import linkage
+from onnxdup.merging.selection import blocks, linkage
 from onnxdup.merging.selection.clusters import Aim, Clusters, survivors
 
 RIDGE = 1e-6
@@ -71,7 +71,7 @@ def eliminate(moment: Array, outgoing: Array, taps: int, keep: int = 1) -> tuple
     ridge = RIDGE * max(float(np.trace(moment)) / size, 1e-30)
     inverse = cho_solve(cho_factor(moment + ridge * np.eye(size)), np.eye(size))
     if taps > 1:
-        return _by_blocks(inverse, np.array(outgoing, np.float64), taps, keep)
+        return blocks.eliminate(inverse, outgoing, taps, keep)
     return _one_by_one(inverse, outgoing.T @ outgoing, keep)
 
 
@@ -105,34 +105,6 @@ def _one_by_one(inverse: Array, square: Array, keep: int) -> tuple[Index, Array]
             square += left @ right.T
             held = 0
     return sequence, paid
-
-
-def _by_blocks(inverse: Array, v: Array, taps: int, keep: int) -> tuple[Index, Array]:
-    n = len(inverse) // taps
-    alive = np.ones(n, bool)
-    sequence, paid = np.empty(n - keep, np.int64), np.empty(n - keep)
-    for step in range(n - keep):
-        cost = np.where(alive, _costs(inverse, v, taps), np.inf)
-        i = int(np.argmin(cost))
-        sequence[step], paid[step], alive[i] = i, cost[i], False
-        block = slice(i * taps, (i + 1) * taps)
-        column = inverse[:, block].copy()
-        inner = np.linalg.solve(column[block], column.T)
-        v -= v[:, block] @ inner
-        inverse -= column @ inner
-        inverse[block, :] = 0.0
-        inverse[:, block] = 0.0
-        inverse[block, block] = np.eye(taps)
-        v[:, block] = 0.0
-    return sequence, paid
-
-
-def _costs(inverse: Array, v: Array, taps: int) -> Array:
-    n = len(inverse) // taps
-    places = np.arange(n * taps).reshape(n, taps)
-    blocks = inverse[places[:, :, None], places[:, None, :]]
-    seen = np.ascontiguousarray(v.reshape(-1, n, taps).transpose(1, 2, 0))
-    return np.asarray(np.trace(np.linalg.solve(blocks, seen @ seen.transpose(0, 2, 1)), axis1=1, axis2=2))
 
 
 def stacked(problem: Problem, moments: list[SinkMoments]) -> tuple[Array, Array, int]:
