@@ -112,20 +112,27 @@ class Simulation:
         rows = self.reader.of(source.rows) * source.gain
         n, entries = rows.shape
         copies = self._copies(source.rows)
-        number = next(k for k, s in enumerate(self.reader.group.sources) if s is source)
-        inputs = np.zeros((entries, self.samples))
         sizes = np.where(np.arange(RANDOM) % 2, SIZES[0], SIZES[1]) / max(_typical(rows), 1e-300)
-        inputs[:, :RANDOM] = self.random.normal(size=(entries, RANDOM)) * sizes
+        inputs = (self.random.normal(size=(entries, RANDOM)) * sizes).reshape(copies, -1, RANDOM)
+        cut = rows.reshape(n, copies, -1)
+        value, size = np.zeros((n, copies, self.samples)), np.zeros((n, copies, self.samples))
+        value[..., :RANDOM] = np.einsum("ncd,cds->ncs", cut, inputs, optimize=True)
+        size[..., :RANDOM] = np.einsum("ncd,cds->ncs", np.abs(cut), np.abs(inputs), optimize=True)
+        self._add_single(source, rows, value)
+        size[..., RANDOM:] = np.abs(value[..., RANDOM:])
+        return Field(value, size)
+
+    def _add_single(self, source: Source, rows: Array, value: Array) -> None:
+        """Samples in which one entry of the inputs is not zero: its column of the rows, enlarged."""
+        number = next(k for k, s in enumerate(self.reader.group.sources) if s is source)
         start = RANDOM + len(SIZES) * sum(self.single[:number])
-        chosen = self.random.choice(entries, self.single[number], replace=False)
+        chosen = self.random.choice(rows.shape[1], self.single[number], replace=False)
+        copy = chosen // max(rows.shape[1] // value.shape[1], 1)
         top = np.maximum(np.abs(rows[:, chosen]).max(0, initial=0.0), 1e-300)
         for k, size in enumerate(SIZES):
             places = start + k * len(chosen) + np.arange(len(chosen))
-            inputs[chosen, places] = size / top * self.random.choice([-1.0, 1.0], len(chosen))
-        cut = rows.reshape(n, copies, -1)
-        parts = inputs.reshape(copies, -1, self.samples)
-        value = np.einsum("ncd,cds->ncs", cut, parts, optimize=True)
-        return Field(value, np.einsum("ncd,cds->ncs", np.abs(cut), np.abs(parts), optimize=True))
+            factor = size / top * self.random.choice([-1.0, 1.0], len(chosen))
+            value[:, copy, places] = rows[:, chosen] * factor
 
     # ---- operators -------------------------------------------------------------------------------------
     def _step(self, transfer: Transfer, known: Sequence[Field | None]) -> Field:

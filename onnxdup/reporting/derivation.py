@@ -8,6 +8,8 @@ multiplied by zeros?
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
@@ -20,8 +22,10 @@ from onnxdup.merging import Merge
 from onnxdup.merging.exact import binding_of, columns
 from onnxdup.merging.plan import Array, Index
 
+Mixture: TypeAlias = csr_array | Array
 SAFETY = 4.0
 """Rounding of several operators in a row, beside that of one."""
+FEW = 8
 
 
 def refuted(traced: Trace, merge: Merge, ulps: float) -> str | None:
@@ -48,12 +52,22 @@ def _misshapen(group: ChannelGroup, merge: Merge) -> str | None:
     bindings = {b.key for b in group.consumers}
     if set(merge.unmerge) != bindings or any(u.shape != (n, len(keep)) for u in merge.unmerge.values()):
         return "it does not name the weights that read the channels"
+    if not all(_stays(u, keep) for u in merge.unmerge.values()):
+        return "it changes channels that stay"
     nodes = {s.node.name for s in group.sinks if s.use is not None}
     if not set(merge.constant) <= nodes or any(v.shape != (n,) for v in merge.constant.values()):
         return "it has constants for layers that do not read the channels"
     if sorted(e.dropped for e in merge.entries) != merge.dropped.tolist():
         return "its entries are not those of the channels that go"
     return _unabsorbed(group, merge)
+
+
+def _stays(unmerge: csr_array, keep: Index) -> bool:
+    """Is each channel that stays itself and nothing else?"""
+    rows = csr_array(unmerge)[keep].tocoo()
+    held = rows.data != 0
+    j, k = (c[held] for c in rows.coords)
+    return len(j) == len(keep) and bool((j == k).all() and (rows.data[held] == 1).all())
 
 
 def _unabsorbed(group: ChannelGroup, merge: Merge) -> str | None:
@@ -118,24 +132,32 @@ def _untrue(group: ChannelGroup, reader: Reader, merge: Merge, whole: csr_array,
         fields = Simulation(near).run()
     except CannotSimulate as error:
         return f"its channels cannot be computed again: {error}"
-    wrong: npt.NDArray[np.bool_] = np.zeros(len(some), bool)
+    gone = np.flatnonzero(np.isin(some, merge.dropped))
+    wrong = np.zeros(len(gone), bool)
     for sink, held in zip(group.sinks, fields, strict=True):
-        read = np.ones(len(some), bool)
-        mixture, constant = csr_array(whole)[some][:, some], np.zeros(len(some))
+        read = np.ones(len(gone), bool)
+        mixture, constant = _rows(whole, some, gone), np.zeros(len(gone))
         if sink.use is not None:
-            mixture = _applied(merge, group, sink)[some][:, some]
-            constant = merge.constant.get(sink.node.name, np.zeros(group.size))[some]
-            read = (columns(sink, reader)[some] != 0).any(1)
+            mixture = _rows(_applied(merge, group, sink), some, gone)
+            constant = merge.constant.get(sink.node.name, np.zeros(group.size))[some[gone]]
+            read = (columns(sink, reader)[some[gone]] != 0).any(1)
         elif not _copies(mixture):
             return "a reader without weights is given combinations of channels"
-        wrong |= read & ~_agrees(held, mixture, constant, rtol)
+        wrong |= read & ~_agrees(held, gone, mixture, constant, rtol)
     if wrong.any():
-        return f"channel {int(some[np.flatnonzero(wrong)[0]])} is not what its entry says"
+        return f"channel {int(some[gone[np.flatnonzero(wrong)[0]]])} is not what its entry says"
     return None
 
 
-def _copies(mixture: csr_array) -> bool:
-    return bool((mixture.data == 1).all() and (np.diff(mixture.indptr) == 1).all())
+def _rows(matrix: csr_array, some: Index, gone: Index) -> Mixture:
+    """What the channels some[gone] are made of, among the channels `some`; sparse where these are few."""
+    rows = csr_array(csr_array(matrix)[some[gone]][:, some])
+    return rows if rows.nnz <= FEW * len(gone) else np.asarray(rows.toarray())
+
+
+def _copies(mixture: Mixture) -> bool:
+    held = csr_array(mixture)
+    return bool((held.data == 1).all() and (np.diff(held.indptr) == 1).all())
 
 
 def _applied(merge: Merge, group: ChannelGroup, sink: Sink) -> csr_array:
@@ -159,12 +181,14 @@ def _bits(group: ChannelGroup) -> int:
     return min([mantissa_bits(d) for d in floats], default=23)
 
 
-def _agrees(held: Field, mixture: csr_array, constant: Array, rtol: float) -> npt.NDArray[np.bool_]:
-    """Does each channel equal its mixture in every sample that is finite?"""
+def _agrees(
+    held: Field, gone: Index, mixture: Mixture, constant: Array, rtol: float
+) -> npt.NDArray[np.bool_]:
+    """Does each channel that goes equal its mixture in every sample that is finite?"""
     n = len(held.value)
     value, size = held.value.reshape(n, -1), np.broadcast_to(held.size, held.value.shape).reshape(n, -1)
     finite = np.where(np.isfinite(value), value, 0.0)
-    apart = np.abs(finite - mixture @ finite - constant[:, None])
-    sizes = np.where(np.isfinite(size), size, np.inf)
-    allowed = rtol * (sizes + abs(mixture) @ np.nan_to_num(sizes, posinf=1e300) + np.abs(constant)[:, None])
+    sizes = np.where(np.isfinite(size), size, 1e300)
+    apart = np.abs(finite[gone] - mixture @ finite - constant[:, None])
+    allowed = rtol * (sizes[gone] + abs(mixture) @ sizes + np.abs(constant)[:, None])
     return np.asarray((apart <= allowed).all(1), bool)
