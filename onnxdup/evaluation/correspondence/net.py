@@ -28,11 +28,12 @@ class Net:
 
     def rows(self, at: int, columns: Ids) -> Floats:
         """Filters of a layer (filters, columns) with the scale of a batch normalisation behind it folded in,
-        times the amplitude of what they read.
+        times the amplitude of what they read. Not finite where the weights are not.
         """
         w = self.wired[at]
-        rows = w.layer.rows()[:, columns].astype(np.float64)
-        return rows * self.gauge[w.reads[columns]] * self.scales(at)[:, None]
+        with np.errstate(all="ignore"):
+            rows = w.layer.rows()[:, columns].astype(np.float64)
+            return rows * self.gauge[w.reads[columns]] * self.scales(at)[:, None]
 
     def scales(self, at: int) -> Floats:
         """What multiplies each filter (filters,) before its first non-linearity; 1 where that is unknown."""

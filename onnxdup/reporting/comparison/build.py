@@ -107,9 +107,16 @@ def build_comparison(
     """
     how = choice or Choice()
     how.check()
+    with blamed(first), blamed(second):
+        return _built(first, second, data, how, progress or _silent)
+
+
+def _built(
+    first: Document, second: Document, data: Any, how: Choice, say: Advance
+) -> schema.ComparisonReport:
     a, b = (Net.of(_traced(document, how)) for document in (first, second))
     pairs, lone = pair_layers(a.wired, b.wired, how.layers)
-    job = Job(a, b, pairs, _shown(a, how), _shown(b, how), how, progress or _silent)
+    job = Job(a, b, pairs, _shown(a, how), _shown(b, how), how, say)
     if data is None:
         from onnxdup.reporting.comparison.weights import on_weights
 
@@ -149,8 +156,7 @@ def _silent(done: int, total: int, what: str) -> None:
 
 
 def _traced(document: Document, how: Choice) -> Trace:
-    with blamed(document):
-        return trace(document, input_shapes=own_shapes(document, how.input_shapes))
+    return trace(document, input_shapes=own_shapes(document, how.input_shapes))
 
 
 def own_shapes(document: Document, shapes: Shapes | None) -> Shapes | None:
