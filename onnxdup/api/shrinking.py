@@ -112,9 +112,13 @@ def _demand_labels(asked: Asked, meter: Meter) -> None:
 
 
 def _meter(document: Document, asked: Asked, runs: Runs) -> Meter:
+    """Measures on the data, else on calibration data without their labels, else on made-up inputs."""
+    data = runs.data
+    if data is None and (held := calibration_data(asked.calibration, document)) is not None:
+        data = dataclasses.replace(held, labels=None)
     return Meter(
         document,
-        runs.data,
+        data,
         samples=runs.samples,
         seed=runs.seed,
         provider=runs.provider,

@@ -127,7 +127,7 @@ class Search:
 
     def _weighed(self, position: int) -> Trial:
         question = f"model {self._sized}"
-        found = self._answer(position, question, lambda: self._sizes(position, self._document(position)))
+        found = self._answer(position, question, lambda: self.sizes(position, self._document(position)))
         measures = _joined(self._known(position).measures, found)
         self._keep(replace(self._known(position), measures=measures, enough=self._reached(found)))
         return self.trials[position]
@@ -206,7 +206,7 @@ class Search:
 
     def _size_of(self, position: int) -> Measures:
         """Of an outline, where nothing else is asked about this candidate."""
-        return self._answer(position, self._sized, lambda: self._sizes(position, self._outline(position)))
+        return self._answer(position, self._sized, lambda: self.sizes(position, self._outline(position)))
 
     def _known(self, position: int) -> Trial:
         return self.trials.get(position) or Trial(position, self.path.counts(position), Measures())
@@ -235,7 +235,8 @@ class Search:
         self.say(f"outline of {position} of {len(self.path)} steps")
         return self.candidates.outline(self.path.counts(position))
 
-    def _sizes(self, position: int, document: Document) -> Measures:
+    def sizes(self, position: int, document: Document) -> Measures:
+        """How large a model with the counts of a position is, in the words of the targets."""
         macs = self.meter.macs(document) if self.budget.macs is not None else None
         if self.budget.macs is not None and macs is None:
             raise CannotVerify("the multiply-accumulates are not known", remedy="give --input-shape")
@@ -256,6 +257,10 @@ class Search:
     def _quality(self, position: int) -> Measures:
         document = self._document(position)
         self.say(f"running {position} of {len(self.path)} steps")
+        return self.measured(document)
+
+    def measured(self, document: Document) -> Measures:
+        """How good a model is, in the words of the limits."""
         found = self.meter.quality(document, self.budget.confidence)
         agreement = None if found.agreement is None else 100 * found.agreement
         pair, level = found.paired, self.budget.confidence

@@ -23,6 +23,7 @@ from onnxdup.reduce.merge import Job, Reduction
 from onnxdup.reduce.meter import Meter
 from onnxdup.reduce.probing import weigh, worthwhile
 from onnxdup.reduce.search import Progress, Search, Trial
+from onnxdup.reduce.sequence import in_sequence
 from onnxdup.reduce.state import State
 
 Shape = tuple[int, ...]
@@ -82,8 +83,9 @@ def shrink(
     """The least reduction that reaches the targets of `budget`, or the largest that keeps its limits.
 
     `meter` measures on data, `state` remembers what was measured; `extra_bytes` are what writing adds to a
-    model (its stamp). On `calibration` data the layers are measured first. Raises OutOfReach where no
-    candidate is within the budget, UsageError for a bad method or pattern.
+    model (its stamp). On `calibration` data the layers are measured first, and once the widths are chosen cut
+    one after the other, measured in the model as it is by then, where that is better. Raises OutOfReach where
+    no candidate is within the budget, UsageError for a bad method or pattern.
     """
     how, state, say = how or How(), state or State({}), progress or (lambda _: None)
     start = document.with_constant_inputs() if how.constant_inputs else document
@@ -97,7 +99,11 @@ def shrink(
         search = Search(budget, candidates, path, meter, state, say, extra_bytes)
         chosen = search.chosen()
         notes = tuple(_notes(search))
-        job.applied(candidates.merges(chosen.counts))
+        better = None if calibration is None else in_sequence(search, chosen, calibration, seed)
+        if better is None:
+            job.applied(candidates.merges(chosen.counts))
+        else:
+            chosen = search.trials[chosen.position] = better
     plan = MergePlan(document.sha256(), how.method, 1.0, tuple(job.rounds), start is not document)
     return Shrinkage(job.reduction(document, plan), chosen, path, search.tried, state.resumed, notes, weights)
 

@@ -15,7 +15,7 @@ from onnx.parser import parse_model
 
 import onnxdup
 from onnxdup.errors import InputError, UsageError
-from onnxdup.evaluation import cost
+from onnxdup.evaluation import as_dataset, cost
 from onnxdup.graph import load
 from onnxdup.reduce.budget import Budget, Measures
 from onnxdup.reduce.meter import Meter
@@ -271,3 +271,40 @@ def test_without_data_large_models_are_not_probed(monkeypatch: pytest.MonkeyPatc
         assert shrink(document, Budget(keep=0.9), meter).weights
         monkeypatch.setattr("onnxdup.reduce.probing.LARGE", 1e5)
         assert not shrink(document, Budget(keep=0.9), meter).weights
+
+
+def test_calibrated_cuts_are_made_in_sequence_where_that_is_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    document, budget = load(CNN), Budget(parameters=40_000, max_error=1.0)
+    samples = as_dataset(str(DATA), document).take(128)
+    with Meter(document, DATA, provider="cpu") as meter:
+        found = shrink(document, budget, meter, calibration=samples)
+        monkeypatch.setattr("onnxdup.reduce.shrink.in_sequence", lambda *_: None)
+        at_once = shrink(document, budget, meter, calibration=samples)
+        nearer = meter.quality(found.reduction.document).error
+        assert nearer < meter.quality(at_once.reduction.document).error
+    assert found.chosen.counts == at_once.chosen.counts and found.chosen.measures.error == nearer
+    assert cost(found.reduction.document).parameters <= 40_000
+    after = {g.name: g.size for g in found.reduction.after.groups}
+    assert all(after[name] == count for name, count in found.chosen.counts.items())
+    assert len(found.reduction.plan.rounds) > len(at_once.reduction.plan.rounds)
+
+
+def test_a_sequence_that_misses_the_limit_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = load(MLP)
+    samples = as_dataset(str(DATA), document).take(64)
+    monkeypatch.setattr(Measures, "good", lambda *_: False)
+    with Meter(document, DATA, provider="cpu") as meter:
+        found = shrink(document, Budget(keep=0.5), meter, calibration=samples)
+        widths = {g.name: g.size for g in found.reduction.after.groups if g.frozen is None}
+    assert widths == found.chosen.counts and len(found.reduction.plan.rounds) == 1
+
+
+def test_calibration_data_stand_in_for_data() -> None:
+    with np.load(DATA) as arrays:
+        x = arrays["x"][:64]
+    report = onnxdup.shrink(MLP, keep=0.5, calibration={"x": x}, provider="cpu").report
+    assert all(g.sensitivity is not None for g in report.groups)
+    limited = onnxdup.shrink(MLP, max_error=0.1, calibration={"x": x}, provider="cpu").report
+    assert not any("made-up" in note for note in limited.notes)
+    chosen = next(t for t in limited.trials if t.position == limited.chosen)
+    assert chosen.error is not None and 0 < chosen.error <= 0.1 and chosen.drop is None
