@@ -165,7 +165,12 @@ def test_every_weight_is_drawn_where_it_looks(shape: str, body: str) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "body"),
-    [("60", "f=Identity(x)"), ("2,5,6", "f=Flatten(x)"), ("3,4,5", "r=Softmax(x) f=Flatten(r)")],
+    [
+        ("60", "f=Identity(x)"),
+        ("2,5,6", "f=Flatten(x)"),
+        ("1,1,60", "f=Flatten(x)"),
+        ("3,4,5", "r=Softmax(x) f=Flatten(r)"),
+    ],
 )
 def test_other_inputs_give_signatures(shape: str, body: str) -> None:
     rng = np.random.default_rng(0)
@@ -197,6 +202,42 @@ def test_kernels_of_the_strongest_channels_are_laid_out_in_a_grid() -> None:
     place = shown.index(3)
     top, left = 4 * (place // 4), 4 * (place % 4)
     assert pixels[2, top : top + 3, left : left + 3] == pytest.approx(kernels[2, 3] / peak)
+
+
+def test_convolution_behind_padding_still_sees_the_image() -> None:
+    text = '(float[n,3,9,9] x) => (float[n,6,h,w] y) { p=Pad<mode="reflect">(x,pads) y=Conv(p,w) }'
+    weight = np.random.default_rng(0).normal(size=(6, 3, 3, 3)).astype(np.float32)
+    pads = np.array([0, 0, 1, 1, 0, 0, 1, 1])
+    document, view = _view(text, {"w": weight, "pads": pads}, "Conv")
+    layer = trace(document).layers[0]
+    tiles = form_of(layer, layer.rows(), view).tiles(layer.rows())
+    assert tiles.words == "3 × 3 colour images"
+    assert tiles.pixels[1, 2, 0] == pytest.approx(weight[1, :, 2, 0] / np.abs(weight[1]).max())
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "words", "size"),
+    [
+        ("n,1,8,600", (6, 1, 1, 512), "1 × 512 grey images, reduced 11-fold", (6, 1, 46)),
+        ("n,3,300,200", (6, 3, 120, 100), "120 × 100 colour images, reduced 3-fold", (6, 40, 33, 3)),
+        (
+            "n,5,8,600",
+            (6, 5, 1, 40),
+            "signatures: all 200 weights of each filter, in rows of 15",
+            (6, 14, 15),
+        ),
+    ],
+    ids=["line", "large", "long kernel"],
+)
+def test_large_filters_become_small_pictures(
+    shape: str, kernel: tuple[int, ...], words: str, size: tuple[int, ...]
+) -> None:
+    text = f"(float[{shape}] x) => (float[n,6,h,w] y) {{ y=Conv(x,w) }}"
+    weight = np.random.default_rng(0).normal(size=kernel).astype(np.float32)
+    document, view = _view(text, {"w": weight}, "Conv")
+    layer = trace(document).layers[0]
+    tiles = form_of(layer, layer.rows(), view).tiles(layer.rows())
+    assert tiles.words == words and tiles.pixels.shape == size
 
 
 def test_non_finite_weights_do_not_break_the_pictures() -> None:

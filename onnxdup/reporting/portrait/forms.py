@@ -19,6 +19,7 @@ CONVOLUTIONS = ("Conv", "FusedConv", "ConvInteger", "QLinearConv")
 SHOWN_CHANNELS = 16
 SHOWN_INPUTS = 256
 LARGEST_SIDE = 48
+LARGEST_KERNEL = 16
 _CHUNK = 1 << 22
 
 
@@ -47,7 +48,7 @@ def form_of(layer: Layer, rows: Rows, view: ImageView | None) -> Form:
         return _image((view.channels, *_flat_2d(kernel[1:])), None)
     if view is not None and view.index is not None and len(view.index) == rows.shape[1]:
         return _image((view.channels, view.height, view.width), view.index)
-    if kernel and prod(kernel[1:]) > 1:
+    if kernel and prod(kernel[1:]) > 1 and max(_flat_2d(kernel[1:])) <= LARGEST_KERNEL:
         return _kernels(rows, kernel[0], *_flat_2d(kernel[1:]))
     return _signature(rows)
 
@@ -74,12 +75,13 @@ def _image(shape: tuple[int, int, int], index: npt.NDArray[np.intp] | None) -> F
 
 
 def _reduced(images: Pixels, step: int) -> Pixels:
-    """Means of step × step pixels; what is left at the border is cut off."""
+    """Means of step × step pixels (fewer across a short side); what is left at the border is cut off."""
     if step == 1:
         return images
     n, c, h, w = images.shape
-    cut = images[:, :, : h // step * step, : w // step * step]
-    return np.asarray(cut.reshape(n, c, h // step, step, w // step, step).mean(axis=(3, 5)), np.float32)
+    a, b = min(step, h), min(step, w)
+    cut = images[:, :, : h // a * a, : w // b * b]
+    return np.asarray(cut.reshape(n, c, h // a, a, w // b, b).mean(axis=(3, 5)), np.float32)
 
 
 def _kernels(rows: Rows, channels: int, height: int, width: int) -> Form:

@@ -23,7 +23,11 @@ KEEPING = frozenset(
 )
 """Operators behind which every element still stands where it stood."""
 RESHAPING = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+PADDING = frozenset({"Crop", "InstanceNormalization", "Pad", "Resize", "Upsample"})
+"""Operators behind which the colours still are where they were; enough for a convolution."""
 IMAGE_CHANNELS = (1, 3)
+SMALLEST = 3
+"""Pixels of an image's side; what is narrower is a list of numbers."""
 _LONGEST_PATH = 12
 Shape = tuple[int | None, ...]
 Indices = npt.NDArray[np.intp]
@@ -56,7 +60,7 @@ def image_view(document: Document, node: str, shapes: Mapping[str, Shape]) -> Im
     image = None if shape is None else _image(shape)
     if image is None:
         return None
-    if image.index is None:
+    if image.index is None or any(n.op_type in PADDING for n in path):
         return ImageView(image.channels, 0, 0, None)
     moved = _moved(image.index, path, shapes)
     if moved is None:
@@ -73,7 +77,7 @@ def _path(document: Document, node: Node) -> tuple[str, list[Node]] | None:
         if value is None or value in inputs:
             return None if value is None else (value, path[::-1])
         made = document.producer_of(value)
-        if made is None or made.op_type not in KEEPING | RESHAPING | {"Transpose"}:
+        if made is None or made.op_type not in KEEPING | RESHAPING | PADDING | {"Transpose"}:
             return None
         path.append(made)
         node = made
@@ -99,6 +103,8 @@ def _image(shape: Shape) -> ImageView | None:
         height, width, channels = sizes
         order = (1, 2, 0)
     else:
+        return None
+    if min(height or SMALLEST, width or SMALLEST) < SMALLEST:
         return None
     if channels is None or height is None or width is None:
         return ImageView(channels or 0, 0, 0, None)
