@@ -40,6 +40,15 @@ _choices = opt.many(
         help="Also draw it: .svg or .png (needs matplotlib; repeatable).",
     ),
 )
+_running = opt.many(
+    opt.option(
+        "--samples",
+        type=opt.POSITIVE,
+        metavar="N",
+        help="Draw N samples of the data (default: as many as there are points to look at).",
+    ),
+    *(opt.seed, opt.provider, opt.input_shape, opt.allow_linked_data),
+)
 
 
 @click.command("compare")
@@ -50,9 +59,7 @@ _choices = opt.many(
     metavar="DATA",
     help="Compare what filters answer to these data instead of their weights (as for evaluate).",
 )
-@opt.many(
-    _choices, opt.include, opt.exclude, isolated, opt.running, opt.common_in("text", "json", "markdown")
-)
+@opt.many(_choices, opt.include, opt.exclude, isolated, _running, opt.common_in("text", "json", "markdown"))
 @click.pass_context
 def command(
     context: click.Context,
