@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from training.study import common, literature, tables
 from training.study.base import Results, Row, Study, Value
-from training.study.page import Page
+from training.study.page import Page, paragraphs
 
 
 def write(page: Page, results: Results) -> None:
     """Components by scaling and weight decay as a square, then every run."""
-    page.text(str(__doc__).strip().replace("\n\n", "\0").replace("\n", " ").replace("\0", "\n\n"))
+    page.text(*paragraphs(__doc__))
     paper = literature.COMPONENTS[500, 0.0]
     page.heading("Components of fc1 at tau 0.9, by weight decay and scaling")
     page.text(f"The paper's MLP of 500 has {paper}.")

@@ -13,7 +13,7 @@ from typing import Any
 from training.study import common, figures, tables, tool
 from training.study.base import Cell, Results, Row, Study, Tables
 from training.study.lab import Lab
-from training.study.page import Page
+from training.study.page import Page, paragraphs
 
 
 def measure(cell: Cell, lab: Lab) -> Tables:
@@ -34,7 +34,7 @@ def measure(cell: Cell, lab: Lab) -> Tables:
 
 def write(page: Page, results: Results) -> None:
     """What is removed at what accuracy, as a table and a figure."""
-    page.text(str(__doc__).strip().replace("\n\n", "\0").replace("\n", " ").replace("\0", "\n\n"))
+    page.text(*paragraphs(__doc__))
     axes = list(results.cells[0].axes)
     header = [
         *axes,

@@ -21,7 +21,7 @@ def write(page: Page, results: Results) -> None:
     taus = (0.99, 0.95, 0.9)
     header = ["filters", "test %", *(f"#CC at {tau}" for tau in taus), "duplicates at 0.9", "removed exactly"]
     page.table(header, [_line(widths, results, taus) for widths in results.values("runs", "widths")])
-    curves = common.duplicate_curves(results, "widths", "filters")
+    curves = common.duplicate_curves(results, "widths")
     page.figure(
         "duplicates",
         "Share of duplicates against tau by number of filters, mean over seeds",

@@ -11,7 +11,7 @@ import numpy as np
 from training.study import common, figures, tables, tool
 from training.study.base import Cell, Results, Row, Study, Tables, Value
 from training.study.lab import Lab
-from training.study.page import Page
+from training.study.page import Page, paragraphs
 
 
 def measure(cell: Cell, lab: Lab) -> Tables:
@@ -43,7 +43,7 @@ def twin_angle(rows: np.ndarray, twins: int) -> float | None:
 
 def write(page: Page, results: Results) -> None:
     """Angles before and after training, and what the exact pass leaves, by number of twins and noise."""
-    page.text(str(__doc__).strip().replace("\n", " "))
+    page.text(*paragraphs(__doc__))
     axes = list(results.cells[0].axes)
     header = [
         *axes,

@@ -37,7 +37,7 @@ def _table1(results: Results) -> list[list[Value]]:
 
 
 def _curves(page: Page, results: Results) -> None:
-    curves = common.duplicate_curves(results, "widths", "widths")
+    curves = common.duplicate_curves(results, "model", "widths")
     page.figure(
         "duplicates",
         "Share of duplicates 1 - eta of the first layer against tau, mean over seeds",

@@ -81,22 +81,21 @@ def _summary(key: Sequence[Value], runs: list[Row], results: Results) -> list[Va
 
 
 def of_runs(rows: list[Row], runs: list[Row]) -> list[Row]:
-    """The rows that belong to one of `runs`: same values in all columns that both have but the measured."""
+    """The rows that belong to one of `runs`: same values in all columns that both have."""
     return [row for row in rows if any(_same(row, run) for run in runs)]
 
 
 def _same(row: Row, run: Row) -> bool:
-    measured = ("run", "epochs")
-    return all(row[key] == run[key] for key in row.keys() & run.keys() if key not in measured)
+    return all(row[key] == run[key] for key in row.keys() & run.keys())
 
 
-def duplicate_curves(results: Results, column: str, label: str) -> dict[str, tuple[list[float], list[float]]]:
-    """Mean share of duplicates 1 - eta against tau, a curve for each value of `column`."""
+def duplicate_curves(results: Results, *columns: str) -> dict[str, tuple[list[float], list[float]]]:
+    """Mean share of duplicates 1 - eta against tau, a curve for each combination of values of `columns`."""
     curves = {}
-    for (value,), rows in results.groups("taus", column):
+    for key, rows in results.groups("taus", *columns):
         points = sorted({float(row["tau"]) for row in rows})
         shares = [tables.mean([r for r in rows if r["tau"] == tau], "duplicate_share") for tau in points]
-        curves[f"{label} {value}"] = (points, shares)
+        curves[" ".join(map(str, key))] = (points, shares)
     return curves
 
 
@@ -128,8 +127,7 @@ def group_pictures(page: Page, name: str, rows: np.ndarray, shape: Any, tau: flo
     """The first filters of the largest groups at `tau` as pictures, a row per group."""
     labels = figures.components(figures.cosines(rows), tau)
     sizes = np.bincount(labels)
-    groups = {f"{sizes[k]} filters": k for k in range(min(6, len(sizes))) if sizes[k] > 1}
-    shown = {f"group {k + 1}: {sizes[k]}": rows[labels == k] for k in groups.values()}
+    shown = {f"{k + 1}: {size} filters": rows[labels == k] for k, size in enumerate(sizes[:6]) if size > 1}
     if not shown:
         page.text(f"No two filters have a cosine of {tau} or more, so there are no groups to draw.")
         return

@@ -13,6 +13,11 @@ Draw = Callable[[Any], None]
 """Draws on a matplotlib Figure."""
 
 
+def paragraphs(docstring: str | None) -> list[str]:
+    """The paragraphs of a module's docstring, a line each."""
+    return [" ".join(part.split()) for part in (docstring or "").strip().split("\n\n")]
+
+
 class Page:
     """A page under construction in `folder`."""
 
