@@ -18,7 +18,7 @@ from training.study.settings import Settings
 
 BASE = {"data": "digits", "widths": "24,8", "epochs": 1, "limit": 300, "lr": 0.1}
 TAUS = [1.0, 0.95, 0.9, 0.8]
-MERGES = {"taus": TAUS, "merge_taus": [0.5], "methods": ["paper", "norm"]}
+MERGES = {"taus": TAUS, "merge_taus": [0.5], "methods": ["norm", "paper"], "samples": 200}
 LAYERS = {**MERGES, "layers": ["conv1.weight", "conv4.weight"]}
 TINY = {
     "width": Settings((0, 1), BASE, ({"widths": ["8,8", "24,8"]}, {"model": "cnn", "widths": "4,4"})),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from training.study import common, figures, tables, tool
@@ -17,34 +18,37 @@ def measure(cell: Cell, lab: Lab) -> Tables:
 
 
 def merges(cell: Cell, run: Run, tensor: str) -> list[Row]:
-    """Rows of the table merges for one layer: tau, method, filters left and accuracy."""
+    """Rows of the table merges for one layer: tau, method, filters left and accuracy.
+
+    The method paper comes first; the others keep as many filters as its components leave. The option
+    `samples` takes the first so many test images.
+    """
+    data = run.test_data(int(cell.options.get("samples", 0)))
+    others = [method for method in cell.options["methods"] if method != "paper"]
     rows = []
     for tau in cell.options["merge_taus"]:
-        kept = 0.0
-        for method in cell.options["methods"]:
-            amount = ("--tau", tau) if method == "paper" else ("--tau", min(tau, 0.999), "--keep", kept)
-            found = merge(run, tensor, method, *map(str, amount))
-            filters = next(row["filters"] for row in found["layers"] if row["tensor"] == tensor)
-            kept = kept or filters["after"] / filters["before"]
-            rows.append(
-                cell.row(
-                    layer=tensor,
-                    tau=tau,
-                    method=method,
-                    filters=filters["before"],
-                    kept=filters["after"],
-                    accuracy_before=found["accuracy_before"]["top1"],
-                    accuracy=found["accuracy_after"]["top1"],
-                )
-            )
+        rows.append(_row(cell, tau, "paper", tensor, merge(run, tensor, data, "paper", "--tau", tau)))
+        keep = float(rows[-1]["kept"]) / float(rows[-1]["filters"])
+        for method in others:
+            found = merge(run, tensor, data, method, "--tau", min(tau, 0.999), "--keep", keep)
+            rows.append(_row(cell, tau, method, tensor, found))
     return rows
 
 
-def merge(run: Run, tensor: str, method: str, *amount: str) -> dict[str, Any]:
-    """One merge of one layer by onnxdup, with accuracy on the test images."""
-    return tool.merge(
-        run.model(), "--method", method, "--include", tensor, "--data", run.test_data(), *amount
-    )
+def merge(run: Run, tensor: str, data: Path, method: str, *amount: str | float) -> dict[str, Any]:
+    """One merge of one layer by onnxdup, with accuracy on `data`."""
+    options = ("--method", method, "--include", tensor, "--data", data, *map(str, amount))
+    return tool.merge(run.model(), *options)
+
+
+def _row(cell: Cell, tau: float, method: str, tensor: str, found: dict[str, Any]) -> Row:
+    filters = next(row["filters"] for row in found["layers"] if row["tensor"] == tensor)
+    accuracy = {
+        "accuracy_before": found["accuracy_before"]["top1"],
+        "accuracy": found["accuracy_after"]["top1"],
+    }
+    about = {"layer": tensor, "tau": tau, "method": method}
+    return cell.row(**about, filters=filters["before"], kept=filters["after"], **accuracy)
 
 
 def write(page: Page, results: Results) -> None:

@@ -47,16 +47,18 @@ class Run:
             export.export(self.folder, data, path, checkpoint=name, exporter=EXPORTER)
         return path
 
-    def test_data(self) -> Path:
-        """The test images, scaled for this run, and their labels as .npz, written when absent."""
+    def test_data(self, limit: int = 0) -> Path:
+        """The test images (the first `limit`; 0: all), scaled for this run, and labels as .npz, kept."""
         from training import export
         from training.checkpoint import restore_model
 
-        path = self.lab.out / "data" / f"{self.config.data}_{self.config.scaling}_test.npz"
+        count = f"_{limit}" if limit else ""
+        path = self.lab.out / "data" / f"{self.config.data}_{self.config.scaling}_test{count}.npz"
         if not path.is_file():
             data = self.lab.dataset(self.config)
             temporary = path.with_name(f"{self.folder.name}.tmp.npz")
-            export.write_dataset(temporary, data, restore_model(self.folder, data, LAST)[2])
+            scaling = restore_model(self.folder, data, LAST)[2]
+            export.write_dataset(temporary, data, scaling, limit=limit)
             temporary.replace(path)
         return path
 
