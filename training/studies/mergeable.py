@@ -8,10 +8,8 @@ DeCov and OrthoReg are there for contrast.
 
 from __future__ import annotations
 
-from typing import Any
-
 from training.study import common, figures, tables, tool
-from training.study.base import Cell, Results, Row, Study, Tables
+from training.study.base import Cell, Results, Row, Study, Tables, Value
 from training.study.lab import Lab
 from training.study.page import Page, paragraphs
 
@@ -47,17 +45,26 @@ def write(page: Page, results: Results) -> None:
         "merged %",
     ]
     page.table(header, [[*key, *_line(rows)] for key, rows in results.groups("exact", *axes)])
-    curves: dict[str, tuple[list[float], list[float]]] = {}
+    for data in results.values("exact", "data"):
+        curves = _curves(results, axes, data)
+        page.figure(
+            f"pull_{data}",
+            f"Test accuracy after snap and exact merge against filters removed ({data})",
+            lambda figure, curves=curves: figures.lines(
+                figure, curves, x="filters removed exactly %", y="test accuracy %"
+            ),
+        )
+
+
+def _curves(results: Results, axes: list[str], data: Value) -> figures.Curves:
+    """Removed filters and accuracy in per cent, plain and pulled, by falling number of filters."""
+    points: dict[str, list[tuple[float, float]]] = {}
     for _, rows in results.groups("exact", *axes):
-        label = "pull" if rows[0].get("mergeable") else "plain"
-        xs, ys = curves.setdefault(label, ([], []))
-        xs.append(100 * tables.mean(rows, "removed") / tables.mean(rows, "filters"))
-        ys.append(100 * tables.mean(rows, "merged"))
-    page.figure(
-        "pull",
-        "Test accuracy after snap and exact merge against filters removed",
-        lambda figure: _points(figure, curves),
-    )
+        if rows[0]["data"] == data:
+            removed = 100 * tables.mean(rows, "removed") / tables.mean(rows, "filters")
+            label = "pulled" if rows[0]["mergeable"] else "plain"
+            points.setdefault(label, []).append((removed, 100 * tables.mean(rows, "merged")))
+    return {label: tuple(zip(*sorted(found), strict=True)) for label, found in points.items()}
 
 
 def _line(rows: list[Row]) -> list[str]:
@@ -72,15 +79,10 @@ def _line(rows: list[Row]) -> list[str]:
     ]
 
 
-def _points(figure: Any, curves: dict[str, tuple[list[float], list[float]]]) -> None:
-    ordered = {label: tuple(zip(*sorted(zip(*xy, strict=True)), strict=True)) for label, xy in curves.items()}
-    figures.lines(figure, ordered, x="filters removed exactly %", y="test accuracy %")
-
-
 STUDY = Study(
     "mergeable",
     "Training towards mergeable nets",
     measure,
     write,
-    columns=("mergeable", "mergeable_tau", "snap"),
+    columns=("data", "mergeable", "mergeable_tau", "snap"),
 )
