@@ -31,6 +31,7 @@ class Constant:
     `axes[k]` the axis of the root that axis k became (None: no single one). Where `axes` is None an edit
     replaces the last node of the chain by a tensor. `problem` says why it must not be edited; `dtype` is the
     type of the root, float64 where it is quantised: rows of codes are equal or not, there is no rounding.
+    `pinned`: subgraphs or functions read it too, so that all its readers keep one and the same tensor.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Constant:
     dtype: np.dtype[np.generic] = field(default_factory=lambda: np.dtype(np.float32))
     read: Callable[[], Numeric] = field(repr=False, compare=False, default=lambda: np.zeros(0))
     quantised: Quantised | None = field(repr=False, compare=False, default=None)
+    pinned: bool = False
 
     @property
     def replaceable(self) -> bool:
@@ -51,11 +53,17 @@ class Constant:
 
 @dataclass
 class Constants:
-    """All constants of a document, resolved on demand through chains of data movement."""
+    """All constants of a document, resolved on demand through chains of data movement.
+
+    `inside`: the document is a body, whose own constants stay as they are. `loose` are roots that are not
+    pinned although a body reads them.
+    """
 
     document: Document
     shapes: Mapping[str, Shape]
     _known: dict[str, Constant | None] = field(default_factory=dict)
+    inside: bool = False
+    loose: frozenset[str] = frozenset()
     _depth: int = 0
     _reads: dict[str, int] = field(default_factory=dict)
 
@@ -115,14 +123,14 @@ class Constants:
         problem = None
         if name in self.document.overridable:
             problem = REPLACEABLE
-        elif info.storage == "sparse":
-            problem = "it is stored as a sparse tensor"
+        elif self.inside:
+            problem = "it is stored inside a subgraph"
         if info.storage == "sparse":
             return None
         axes = tuple(range(len(info.shape)))
-        return Constant(
-            name, name, info.shape, axes, (), problem, info.dtype, lambda: self.document.weights.array(name)
-        )
+        pinned = name in self.document.seen_inside and name not in self.loose
+        read = lambda: self.document.weights.array(name)  # noqa: E731
+        return Constant(name, name, info.shape, axes, (), problem, info.dtype, read, None, pinned)
 
     def _derived(
         self, name: str, node: Node, operands: list[Constant], evaluate: Callable[..., Any]
@@ -148,12 +156,16 @@ class Constants:
             else _axes_after(node, first, operands, shape)
         )
         problem = next((o.problem for o in operands if o.problem), None)
+        if self.inside:
+            problem = problem or "it is computed inside a subgraph"
         if node.op_type in GENERATED:
             problem = GENERATED[node.op_type]
         how, odd = _quantised(node, operands, evaluate, axes)
         dtype = first.dtype if how is None else np.dtype(np.float64)
         chain = (*first.chain, node)
-        return Constant(name, first.root, shape, axes, chain, problem or odd, dtype, read, how)
+        seen = first.pinned or name in self.document.seen_inside
+        pinned = seen and first.root not in self.loose
+        return Constant(name, first.root, shape, axes, chain, problem or odd, dtype, read, how, pinned)
 
 
 PLAIN = frozenset({"", "ai.onnx"})

@@ -73,8 +73,11 @@ class ChannelGroup:
 
     @property
     def approximable(self) -> bool:
-        """Do all readers absorb what is merged, and is no unit fed back? Otherwise exact merges only."""
-        return not self.recurrences and all(s.use is not None for s in self.sinks)
+        """Do all readers absorb what is merged, in the main graph, and is no unit fed back? Otherwise exact
+        merges only.
+        """
+        inside = any(u.node.inside for b in self.bindings for u in b.uses)
+        return not inside and not self.recurrences and all(s.use is not None for s in self.sinks)
 
     @property
     def size(self) -> int:

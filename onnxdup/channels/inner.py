@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxdup.channels.bounds import MALFORMED
 from onnxdup.channels.constants import Constant, Constants
+from onnxdup.channels.groups import ChannelGroup
 from onnxdup.channels.layers import Layer, plain_layer, weights_of
 from onnxdup.channels.tracer import Tracer
 from onnxdup.graph import Body
@@ -18,7 +19,7 @@ OUTSIDE = "\0"
 """Marks names that are full already: no value of a graph has it."""
 
 
-def with_inner(t: Tracer, layers: Iterable[Layer]) -> tuple[Layer, ...]:
+def with_inner(t: Tracer, layers: Iterable[Layer], groups: Sequence[ChannelGroup]) -> tuple[Layer, ...]:
     """The layers of the main graph, each followed by those of bodies of the same node.
 
     What several nodes make of one stored weight in the same way appears once.
@@ -28,12 +29,20 @@ def with_inner(t: Tracer, layers: Iterable[Layer]) -> tuple[Layer, ...]:
         listed.setdefault(layer.tensor, []).append(layer)
     order = {n.name: n.index for n in t.document.nodes}
     found = [(order[layer.node], layer) for layer in layers]
-    for at, layer in _inner(t, order):
+    for at, layer in (_in_groups(t, layer, groups, at) for at, layer in _inner(t, order)):
         held = listed.setdefault(layer.tensor, [])
         if not any(np.array_equal(layer.rows(), other.rows()) for other in held):
             held.append(layer)
             found.append((at, layer))
     return tuple(layer for _, layer in sorted(found, key=lambda item: item[0]))
+
+
+def _in_groups(t: Tracer, layer: Layer, groups: Sequence[ChannelGroup], at: int) -> tuple[int, Layer]:
+    """A layer whose weight lies in the main graph belongs to the groups that its rows make there."""
+    if layer.tensor not in t.document.weights:
+        return at, layer
+    made = [g for g in groups if any(b.tensor == layer.tensor for b in g.producers) and g.frozen is None]
+    return at, replace(layer, groups=tuple(g.name for g in made), reason=None) if made else layer
 
 
 def _inner(t: Tracer, order: dict[str, int]) -> Iterator[tuple[int, Layer]]:

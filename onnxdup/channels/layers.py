@@ -58,7 +58,8 @@ class Layer:
 def layers_of(t: Tracer, partition: Partition, groups: tuple[ChannelGroup, ...]) -> tuple[Layer, ...]:
     """One layer per weight axis that makes channels, in graph order; a shared weight appears once."""
     seen: Seen = set()
-    sources = [s for s in t.sources if _first(seen, s.use.constant.name, s.use.axis)]
+    main = [s for s in t.sources if not s.node.inside]
+    sources = [s for s in main if _first(seen, s.use.constant.name, s.use.axis)]
     out = [_layer(s.node, s.use, s.blocks, partition, groups) for s in sources]
     for node in dict.fromkeys(r.node for r in t.recurrences):
         both = zip(*(r.rows for r in t.recurrences if r.node is node), strict=True)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from onnxdup.channels.tracer import Role, Tracer, Use
 from onnxdup.graph import Node
+
+if TYPE_CHECKING:
+    from onnxdup.channels.groups import ChannelGroup
 
 
 def is_vector(use: Use) -> bool:
     """Small per-channel parameters are cloned per node rather than uniting the layers that share them.
 
-    Not so quantised ones: they stay behind their DequantizeLinear.
+    Not so quantised ones: they stay behind their DequantizeLinear; nor those that bodies read as well, where
+    no copy can be put.
     """
-    if use.constant.quantised is not None or use.role is Role.CONSUMER:
+    if use.constant.quantised is not None or use.constant.pinned or use.role is Role.CONSUMER:
         return False
-    return sum(d > 1 for d in use.constant.shape) <= 1
+    return is_small(use)
+
+
+def is_small(use: Use) -> bool:
+    """Has the parameter at most one axis?"""
+    return use.role is not Role.CONSUMER and sum(d > 1 for d in use.constant.shape) <= 1
 
 
 def shared(t: Tracer) -> list[list[Use]]:
@@ -70,8 +82,9 @@ def _unknown_readers(t: Tracer) -> None:
         inner = {n.index for n in use.constant.chain}
         for name in names:
             for node, slot in t.document.consumers_of(name):
-                mine = node.index in inner or stored_axis(use) in bound.get((name, node.index), set())
-                if not mine:
+                places = t.inner_readers.get((node.index, name), [(name, node.index)])
+                mine = all(stored_axis(use) in bound.get(place, set()) for place in places)
+                if node.index not in inner and not mine:
                     where = f"by {node.op_type}" if slot >= 0 else f"inside a subgraph of {node.op_type}"
                     _contest(t, use, f"a weight is also read {where}", node)
             if name in outputs:
@@ -98,3 +111,12 @@ def binding_key(use: Use) -> tuple[str, object]:
     name = use.constant.name if axis is None else use.constant.root
     place = use.axis if axis is None else axis
     return (name, (place, use.node.index, use.slot)) if is_vector(use) else (name, (place, stored_block(use)))
+
+
+def at_odds(t: Tracer, groups: Sequence[ChannelGroup]) -> frozenset[str]:
+    """Roots of small parameters that hold a group because a body reads them: layers of the main graph can
+    have copies instead.
+    """
+    frozen = [b for g in groups if g.frozen is not None for b in g.bindings]
+    uses = [u for b in frozen for u in b.uses if u.constant.pinned and not u.node.inside]
+    return frozenset(u.constant.root for u in uses if is_small(u))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from itertools import product
 from typing import Any
 
@@ -14,16 +13,19 @@ import numpy as np
 
 from onnxdup.channels import sizes
 from onnxdup.channels.bounds import MALFORMED
-from onnxdup.channels.constants import REPLACEABLE, Constants
+from onnxdup.channels.captures import bodies_of, follow
+from onnxdup.channels.constants import Constants
 from onnxdup.channels.flow import Reader
 from onnxdup.channels.groups import ChannelGroup, Partition, build_groups
 from onnxdup.channels.ids import Shape
 from onnxdup.channels.inner import with_inner
 from onnxdup.channels.layers import Layer, layers_of
-from onnxdup.channels.rules import RULES, key
+from onnxdup.channels.order import in_order
 from onnxdup.channels.settle import settled
-from onnxdup.channels.tracer import Decline, Tracer
-from onnxdup.errors import InputError, OnnxdupError
+from onnxdup.channels.sharing import at_odds
+from onnxdup.channels.tracer import Tracer
+from onnxdup.channels.visit import malformed, stop, visit
+from onnxdup.errors import OnnxdupError
 from onnxdup.graph import Document, Node, Value
 from onnxdup.runtime import observed_shapes
 
@@ -33,9 +35,6 @@ LARGEST_FEED = 1 << 28
 """Bytes of made-up inputs; a model that needs more is not run to see its shapes."""
 BATCH = 2
 LENGTHS = (64, 16, 224, 320, 1, 256, 128, 32, 640, 416)
-SHAPE_ONLY = frozenset({"Shape", "Size"})
-OLDEST = 7
-"""Before opset 7 arithmetic broadcast along an attribute, and Dropout and BatchNormalization could train."""
 
 
 @dataclass(frozen=True)
@@ -103,23 +102,33 @@ def trace(
     unknown = any("is not known" in why or "cannot reshape" in why for _, why in t.declined)
     if shapes is None and unknown and (observed := observe(document, input_shapes)):
         t = _walk(document, observed)
-    for value in document.outputs:
+    found = _grouped(t)
+    loose = at_odds(found.tracer, found.groups)
+    return _grouped(_walk(document, t.shapes, loose)) if loose else found
+
+
+def _grouped(t: Tracer) -> Trace:
+    """Groups and layers after a walk."""
+    for value in t.document.outputs:
         if t.carries(value.name):
-            t.freeze(t.ids(value.name), "output of the model", document.producer_of(value.name))
+            t.freeze(t.ids(value.name), "output of the model", t.document.producer_of(value.name))
     sizes.outputs(t)
     built, partition = build_groups(t)
     groups = settled(t, partition, built)
-    layers = with_inner(t, layers_of(t, partition, groups))
-    return Trace(document, groups, layers, t.shapes, partition, t)
+    layers = with_inner(t, layers_of(t, partition, groups), groups)
+    return Trace(t.document, groups, layers, t.shapes, partition, t)
 
 
-def _walk(document: Document, shapes: Mapping[str, Shape]) -> Tracer:
-    t = Tracer(document, shapes, Constants(document, shapes), document.shapes())
+def _walk(document: Document, shapes: Mapping[str, Shape], loose: frozenset[str] = frozenset()) -> Tracer:
+    t = Tracer(document, shapes, Constants(document, shapes, loose=loose), document.shapes())
+    bodies = bodies_of(document)
     for node in in_order(document):
         t.at = node
         with _tolerated(t, node):
             sizes.follow(t, node)
-        _visit(t, node)
+        follow(t, node, bodies.get(node.name, ()))
+        if node.op_type not in document.functions or node.name not in bodies:
+            visit(t, node)
         with _tolerated(t, node):
             sizes.settle(t, node)
     return t
@@ -132,7 +141,7 @@ def _tolerated(t: Tracer, node: Node) -> Iterator[None]:
         yield
     except MALFORMED as error:
         sizes.hold(t, node)
-        _stop(t, node, _malformed(node, error))
+        stop(t, node, malformed(node, error))
 
 
 def observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dict[str, Shape]:
@@ -155,99 +164,3 @@ def observe(document: Document, input_shapes: Mapping[str, Shape] | None) -> dic
 
 def _shapes_of(feeds: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Shape]:
     return {name: array.shape for name, array in feeds.items()}
-
-
-def in_order(document: Document) -> list[Node]:
-    """Nodes in dependency order; sorted graphs stay as they are. InputError for a cycle."""
-    nodes = document.nodes
-    made = {o: n.index for n in nodes for o in n.outputs if o}
-    needs = [{made[x] for x in (*n.inputs, *n.captured) if x in made} for n in nodes]
-    readers: list[list[int]] = [[] for _ in nodes]
-    for node, needed in zip(nodes, needs, strict=True):
-        for k in needed:
-            readers[k].append(node.index)
-    missing = [len(needed) for needed in needs]
-    ready = [k for k, count in enumerate(missing) if not count]  # ascending, hence a heap
-    out = []
-    while ready:
-        k = heappop(ready)
-        out.append(nodes[k])
-        for r in readers[k]:
-            missing[r] -= 1
-            if not missing[r]:
-                heappush(ready, r)
-    if len(out) < len(nodes):
-        stuck = next(n for n, count in zip(nodes, missing, strict=True) if count)
-        raise InputError("the graph is cyclic", file=document.path, node=stuck.name)
-    return out
-
-
-def _visit(t: Tracer, node: Node) -> None:
-    for name in node.captured:
-        t.freeze(t.ids(name), "read inside a subgraph", node)
-    operator = RULES.get(key(node))
-    if operator is None:
-        return _stop(t, node, f"no rule for {key(node)}")
-    if t.constants.get(node.outputs[0]) is not None if node.outputs else False:
-        return None
-    if t.document.opset() < OLDEST:
-        return _stop(t, node, "an operator set before 7, or none named: its operators broadcast differently")
-    mark = (len(t.steps), len(t.sinks), len(t.frozen))
-    try:
-        operator.rule(t, node)
-    except Decline as why:
-        return _stop(t, node, str(why))
-    except MALFORMED as error:
-        t.forget(node)
-        return _stop(t, node, _malformed(node, error))
-    _unfollowed(t, node, mark)
-    _replaceable(t, node)
-    return _more_outputs(t, node, mark)
-
-
-def _malformed(node: Node, error: BaseException) -> str:
-    said = " ".join(str(error).split())[:120] or type(error).__name__
-    return f"{node.op_type} is not as its specification says ({said})"
-
-
-def _stop(t: Tracer, node: Node, reason: str) -> None:
-    t.declined.append((node, reason))
-    for name in node.inputs:
-        if name:
-            t.freeze(t.ids(name), reason, node)
-    for name in node.outputs:
-        if t.carries(name):
-            t.freeze(t.ids(name), reason, node)
-        t.values.pop(name, None)
-
-
-def _unfollowed(t: Tracer, node: Node, mark: tuple[int, int, int]) -> None:
-    """A rule that neither passes, reads nor freezes an input would lose its channels: freeze them then."""
-    if key(node) in SHAPE_ONLY:
-        return
-    steps, sinks, frozen = mark
-    followed = {x for s in t.steps[steps:] for x in s.inputs} | {s.input for s in t.sinks[sinks:]}
-    followed |= {x for r in t.recurrences if r.node is node for x in r.inputs}
-    held = np.concatenate([np.zeros(1, np.int64), *(ids for ids, _ in t.frozen[frozen:])])
-    for name in node.inputs:
-        if t.carries(name) and name not in followed and not np.isin(t.ids(name), held).all():
-            t.freeze(t.ids(name), f"{node.op_type} is not followed here", node)
-
-
-def _replaceable(t: Tracer, node: Node) -> None:
-    """Bounds, factors and sizes that callers may change: what was proven with the stored value is void."""
-    names = [x for x in node.inputs if (c := t.constants.get(x)) is not None and c.replaceable]
-    for name in (*node.inputs, *node.outputs) if names else ():
-        if t.carries(name):
-            t.freeze(t.ids(name), f"an operand cannot be edited: {REPLACEABLE}", node)
-
-
-def _more_outputs(t: Tracer, node: Node, mark: tuple[int, int, int]) -> None:
-    """Masks, positions and statistics of channels are channels too: where they are read all must stay."""
-    if key(node) == "Split" or len(t.steps) == mark[0]:
-        return
-    listed = {v.name for v in t.document.outputs}
-    for name in node.outputs[1:]:
-        if name and not t.carries(name) and (name in listed or t.document.consumers_of(name)):
-            for x in node.inputs:
-                t.freeze(t.ids(x), f"another output of {node.op_type} is read", node)

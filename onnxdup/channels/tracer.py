@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeAlias
 
@@ -19,6 +19,8 @@ from onnxdup.channels.ids import Ids, Shape, along, compact, no_channel, to_rank
 from onnxdup.channels.transfer import Lumping, Parameter, PerChannel, Transfer
 from onnxdup.graph import Document, Node
 
+FIRST_INNER = 1 << 32
+"""Index of the first node inside a body; no file has that many nodes."""
 Slice: TypeAlias = tuple[int, int] | None
 
 
@@ -129,7 +131,8 @@ class Recurrence:
 class Tracer:
     """State of one walk. Rules receive it as `t`.
 
-    `contested` are stored tensors whose readers disagree.
+    `contested` are stored tensors whose readers disagree. `inner_readers` are the nodes inside bodies that
+    read a value of the main graph, by the owner of the body and the value: (value, index of the reader).
     """
 
     document: Document
@@ -149,6 +152,8 @@ class Tracer:
     sizes: dict[str, list[Ids]] = field(default_factory=dict)
     declined: list[tuple[Node, str]] = field(default_factory=list)
     contested: set[str] = field(default_factory=set)
+    inner_readers: dict[tuple[int, str], list[tuple[str, int]]] = field(default_factory=dict)
+    next_inner: int = FIRST_INNER
     at: Node | None = None
 
     def ids(self, name: str) -> Ids:
@@ -298,6 +303,28 @@ class Tracer:
         self.sources = [s for s in self.sources if s.node is not node]
         self.sinks = [s for s in self.sinks if s.node is not node]
         self.recurrences = [r for r in self.recurrences if r.node is not node]
+
+    def inner(self, document: Document, shapes: Mapping[str, Shape], constants: Constants) -> Tracer:
+        """A tracer for a body: the same channels and records, freezes of its own."""
+        return replace(
+            self,
+            document=document,
+            shapes=shapes,
+            constants=constants,
+            declared={},
+            values=dict(self.values),
+            frozen=[],
+            declined=[],
+            sizes={},
+            sinks=[],
+        )
+
+    def take_back(self, inner: Tracer, reasons: Sequence[Freeze]) -> None:
+        """What was found in a body; its readers absorb no constants."""
+        self.count, self.pairs, self.values = inner.count, inner.pairs, inner.values
+        self.uses, self.steps, self.sources = inner.uses, inner.steps, inner.sources
+        self.sinks += [replace(s, shift=False, room=False) for s in inner.sinks]
+        self.frozen += [(ids, why) for (ids, _), why in zip(inner.frozen, reasons, strict=True)]
 
     def place(self, name: str, ids: Ids) -> None:
         """Give an activation its ids."""

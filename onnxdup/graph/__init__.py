@@ -12,6 +12,7 @@ from onnxdup.graph.payloads import Lazy
 from onnxdup.graph.protos import Opaque, Value
 from onnxdup.graph.sources import load
 from onnxdup.graph.text import parse
+from onnxdup.graph.unfold import Unfolded, inner_shapes
 from onnxdup.graph.weights import TensorInfo, WeightStore
 from onnxdup.graph.writer import materialised, write
 
@@ -24,10 +25,12 @@ __all__ = [
     "Node",
     "Opaque",
     "TensorInfo",
+    "Unfolded",
     "Value",
     "WeightStore",
     "blamed",
     "check",
+    "inner_shapes",
     "load",
     "materialised",
     "parse",

@@ -23,8 +23,11 @@ class Body(Document):
 
     `place` is unique in the model, `owner` the node of the main graph that holds it, `function` the name of
     the innermost local function around it ('' for none). `names` maps what it reads from `outer`, the graph
-    around it, to the names there.
+    around it, to the names there; `returned` are the values that it hands back. `foreign`: a function that
+    uses other operator sets than the model, or attributes of its calls.
     """
+
+    foreign = False
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Body(Document):
         super().__init__(model, {}, outer._files, Source(b""), edited=True)
         self.origin, self.outer, self.names = outer.origin, outer, names
         self.place, self.owner, self.function = place, owner, function
+        self.returned = tuple(v.name for v in graph.output)
 
     def full_name(self, weight: str) -> str:
         """A name of one of its own weights that is unique in the model."""
@@ -76,7 +80,12 @@ def _subgraph(scope: Document, node: Node, attribute: str, graph: GraphProto) ->
 
 def _call(scope: Document, node: Node, function: FunctionProto) -> Body:
     names = {formal: given for formal, given in zip(function.input, node.inputs, strict=False) if given}
-    return _body(GraphProto(node=function.node), scope, names, node, "", function.name)
+    body = _body(GraphProto(node=function.node), scope, names, node, "", function.name)
+    body.returned = tuple(function.output)
+    here = {plain_domain(o.domain): o.version for o in function.opset_import}
+    body.foreign = any(scope.opset(domain) != version for domain, version in here.items())
+    body.foreign |= any(a.ref_attr_name for n in function.node for a in n.attribute)
+    return body
 
 
 def _body(

@@ -46,6 +46,7 @@ class Node:
     outputs: tuple[str, ...]
     attrs: Mapping[str, Any]
     captured: tuple[str, ...]  # values of the main graph that its subgraphs read
+    inside: str = ""  # the body that holds it, '' in the main graph
 
 
 class Attributes(Mapping[str, Any]):
@@ -112,6 +113,9 @@ class Document:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """Operators of the main graph, in file order."""
+        return self._read_nodes()
+
+    def _read_nodes(self) -> tuple[Node, ...]:
         protos = self._model.graph.node
         named = zip(protos, _names(protos), strict=True)
         return tuple(self._node(index, node, name) for index, (node, name) in enumerate(named))
@@ -191,6 +195,12 @@ class Document:
         from onnxdup.graph.writer import size
 
         return size(self)
+
+    @cached_property
+    def seen_inside(self) -> frozenset[str]:
+        """Values that subgraphs capture, or that local functions are given."""
+        called = {name for n in self.nodes if n.op_type in self.functions for name in n.inputs}
+        return frozenset(called.union(*(n.captured for n in self.nodes)))
 
     def with_constant_inputs(self) -> Document:
         """The same model with its overridable weights as constants; the same document where it has none."""

@@ -58,7 +58,7 @@ def stored_bytes(document: Document) -> int:
 def candidates(traced: Trace) -> list[Candidate]:
     """Stored weights with several readers that could each have a copy, those that are frozen first."""
     by_root: dict[str, list[Use]] = {}
-    for use in traced.tracer.uses:
+    for use in (u for u in traced.tracer.uses if not u.node.inside):
         by_root.setdefault(use.constant.root, []).append(use)
     found = [_candidate(traced, root, uses) for root, uses in by_root.items()]
     return sorted((c for c in found if c is not None), key=lambda c: not c.contested)
