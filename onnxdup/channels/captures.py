@@ -17,7 +17,7 @@ from onnxdup.channels.constants import Constant, Constants
 from onnxdup.channels.order import in_order
 from onnxdup.channels.rules import RESIZE, key
 from onnxdup.channels.tracer import Freeze, Tracer
-from onnxdup.channels.visit import SHAPE_ONLY, freeze_captured, stop, visit
+from onnxdup.channels.visit import SHAPE_ONLY, freeze_captured, is_plain, stop, visit
 from onnxdup.errors import InputError
 from onnxdup.graph import Body, Document, Node, Unfolded, inner_shapes
 
@@ -106,11 +106,10 @@ def _visit(t: Tracer, inside: Unfolded, node: Node) -> None:
 
 def _beyond(t: Tracer, node: Node) -> str | None:
     """Why a node inside a body is not followed: it would have to be edited, or several values leave it."""
-    plain = key(node) in ("Conv", "ConvTranspose") and int(node.attrs.get("group", 1)) == 1
     if any(node.outputs[1:]):
         return f"{node.op_type} has several outputs"
     if key(node) in SHAPE_ONLY and any(t.carries(x) for x in node.inputs):
         return "its channel count is read"
-    if key(node) in RESIZE and not plain and t.constants.get(node.outputs[0]) is None:
+    if key(node) in RESIZE and not is_plain(node) and t.constants.get(node.outputs[0]) is None:
         return f"{node.op_type} would have to be edited"
     return None

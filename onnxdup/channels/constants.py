@@ -113,6 +113,8 @@ class Constants:
         evaluate = EVALUATE.get(node.op_type)
         if evaluate is None or node.domain not in DOMAINS.get(node.op_type, PLAIN):
             return None
+        if self.document.opset() < MODERN and node.op_type not in MOVED_EARLY:
+            return None
         operands = [self.get(i) if i else None for i in node.inputs]
         if any(o is None for i, o in zip(node.inputs, operands, strict=True) if i):
             return None
@@ -168,6 +170,9 @@ class Constants:
         return Constant(name, first.root, shape, axes, chain, problem or odd, dtype, read, how, pinned)
 
 
+MODERN = 7
+MOVED_EARLY = frozenset({"Constant", "Identity", "Transpose", "Squeeze", "Unsqueeze", "Reshape"})
+"""What may stand between weight and reader before opset 7: the rest computes, and broadcast otherwise."""
 PLAIN = frozenset({"", "ai.onnx"})
 CONTRIB = PLAIN | {"com.microsoft"}
 QONNX = frozenset({"onnx.brevitas", "qonnx.custom_op.general"})

@@ -21,6 +21,7 @@ from onnxdup.graph import Document, Node
 
 FIRST_INNER = 1 << 32
 """Index of the first node inside a body; no file has that many nodes."""
+UNKNOWN = "the shape of an activation is not known"
 Slice: TypeAlias = tuple[int, int] | None
 
 
@@ -164,8 +165,25 @@ class Tracer:
     def shape(self, name: str) -> Shape:
         """Concrete shape, or Decline."""
         if name not in self.shapes:
-            raise Decline("the shape of an activation is not known")
+            raise Decline(UNKNOWN)
         return self.shapes[name]
+
+    def rank(self, name: str) -> int:
+        """Number of axes, or Decline; that of its channels where the shape is not known."""
+        return len(self.lengths(name))
+
+    def lengths(self, name: str) -> tuple[int | None, ...]:
+        """Concrete shape, None for unknown lengths: channels tell theirs. Decline where nothing is known."""
+        if name in self.shapes or not self.carries(name):
+            return self.shape(name)
+        return tuple(d if d > 1 else None for d in self.ids(name).shape)
+
+    def length(self, name: str, axis: int) -> int:
+        """Length of one axis, or Decline."""
+        found = self.lengths(name)[axis]
+        if found is None:
+            raise Decline(UNKNOWN)
+        return found
 
     def static(self, name: str) -> tuple[int | None, ...] | None:
         """Shape with None for dimensions that callers may choose."""
@@ -205,14 +223,15 @@ class Tracer:
         """
         if length is not None and name not in self.shapes and not self.carries(name):
             return np.zeros(length, np.int64)
-        ids, shape = self.ids(name), self.shape(name)
-        axis %= len(shape)
+        ids = self.ids(name)
+        axis %= self.rank(name)
+        places = self.length(name, axis)
         flat = np.moveaxis(ids, axis, 0).reshape(ids.shape[axis], -1)
         for column in range(1, flat.shape[1]):
             self.unite(flat[:, 0], flat[:, column])
         if flat.shape[1] > 1 and ((flat == 0).any(1) != (flat == 0).all(1)).any():
             self.freeze(ids, "its channels are mixed with values of another origin", None)
-        return np.broadcast_to(flat[:, 0], (shape[axis],)) if ids.shape[axis] == 1 else flat[:, 0]
+        return np.broadcast_to(flat[:, 0], (places,)) if ids.shape[axis] == 1 else flat[:, 0]
 
     def freeze(self, ids: Ids, reason: str, node: Node | None) -> None:
         """These channels must stay."""
@@ -269,14 +288,15 @@ class Tracer:
         return self.constants.scalar(node.inputs[slot])
 
     def parameter(
-        self, node: Node, slot: int, rank: int, input_name: str, role: Role = Role.CARRIER
+        self, node: Node, slot: int, rank: int, input_name: str, seen: Constant | None = None
     ) -> tuple[Parameter, Ids | None]:
         """A constant operand broadcast against the activation `input_name`, per channel where it varies
         over channels.
 
-        Binds it. Returns the parameter and, where it has entries per channel, the ids that index it.
+        Binds it. Returns the parameter and, where it has entries per channel, the ids that index it. `seen`
+        stands for the operand where the operator sees it with other axes.
         """
-        constant = self.need(node, slot, "operand")
+        constant = seen or self.need(node, slot, "operand")
         if int(np.prod(constant.shape)) == 1:
             return float(np.asarray(constant.read(), np.float64).reshape(())), None
         ids = to_rank(self.ids(input_name), rank)
@@ -293,7 +313,7 @@ class Tracer:
                 self.vector(input_name, axes[0]), lambda: _repeated(constant, ids.shape[axes[0]])
             ), None
         vector = self.vector(input_name, axes[0])
-        self.bind(constant, own, vector, role, node, slot)
+        self.bind(constant, own, vector, Role.CARRIER, node, slot)
         return PerChannel(vector, lambda: moved(constant, own)), vector
 
     def forget(self, node: Node) -> None:

@@ -6,13 +6,12 @@ import numpy as np
 
 from onnxdup.channels.bounds import MALFORMED
 from onnxdup.channels.constants import REPLACEABLE
-from onnxdup.channels.rules import RULES, key
-from onnxdup.channels.tracer import Decline, Tracer
+from onnxdup.channels.rules import RESIZE, RULES, key
+from onnxdup.channels.rules.legacy import OLDEST, check_old
+from onnxdup.channels.tracer import UNKNOWN, Decline, Tracer
 from onnxdup.graph import Node
 
 SHAPE_ONLY = frozenset({"Shape", "Size"})
-OLDEST = 7
-"""Before opset 7 arithmetic broadcast along an attribute, and Dropout and BatchNormalization could train."""
 
 
 def freeze_captured(t: Tracer, node: Node) -> None:
@@ -28,19 +27,33 @@ def visit(t: Tracer, node: Node) -> None:
         return stop(t, node, f"no rule for {key(node)}")
     if t.constants.get(node.outputs[0]) is not None if node.outputs else False:
         return None
-    if t.document.opset() < OLDEST:
-        return stop(t, node, "an operator set before 7, or none named: its operators broadcast differently")
     mark = (len(t.steps), len(t.sinks), len(t.frozen))
     try:
+        if t.document.opset() < OLDEST:
+            check_old(t, node)
         operator.rule(t, node)
     except Decline as why:
         return stop(t, node, str(why))
     except MALFORMED as error:
         t.forget(node)
         return stop(t, node, malformed(node, error))
+    _sized(t, node)
     _unfollowed(t, node, mark)
     _replaceable(t, node)
     return _more_outputs(t, node, mark)
+
+
+def _sized(t: Tracer, node: Node) -> None:
+    """Sizes that a node repeats follow a merge only where its shapes are known."""
+    if key(node) in RESIZE and not is_plain(node):
+        for name in (*node.inputs, *node.outputs):
+            if t.carries(name) and name not in t.shapes:
+                t.freeze(t.ids(name), UNKNOWN, node)
+
+
+def is_plain(node: Node) -> bool:
+    """A convolution without groups repeats no count."""
+    return key(node) in ("Conv", "ConvTranspose") and int(node.attrs.get("group", 1)) == 1
 
 
 def malformed(node: Node, error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Shapes behind experimental operators of early ONNX, which onnxruntime runs and onnx has forgotten."""
+"""Shapes behind operators of early ONNX that onnx cannot infer: experimental ones, and first versions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,24 @@ def _crop(node: NodeProto, dims: Dims) -> list[int | None]:
     ]
 
 
+_UNARY = (  # their first versions come without inference
+    *(
+        "Abs",
+        "BatchNormalization",
+        "Ceil",
+        "Clip",
+        "Dropout",
+        "Elu",
+        "Exp",
+        "Floor",
+        "HardSigmoid",
+        "Identity",
+    ),
+    *("InstanceNormalization", "LeakyRelu", "Log", "Neg", "PRelu", "Reciprocal", "Relu", "Selu", "Sigmoid"),
+    *("Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu"),
+)
 LEGACY: dict[str, Callable[[NodeProto, Dims], list[int | None]]] = {
+    **dict.fromkeys(_UNARY, _same),
     "Crop": _crop,
     "Affine": _same,
     "ImageScaler": _same,

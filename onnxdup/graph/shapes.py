@@ -17,7 +17,7 @@ from onnxdup.graph.external import external_tensors
 from onnxdup.graph.legacy import declare_legacy
 from onnxdup.graph.order import copied, is_sorted, stable_sort
 from onnxdup.graph.payloads import Payload
-from onnxdup.graph.protos import Value, declare_shape, read_value
+from onnxdup.graph.protos import Value, declare_shape, plain_domain, read_value
 from onnxdup.graph.tensors import data_type_of
 from onnxdup.graph.weights import TensorInfo, is_constant
 from onnxdup.graph.wire import THRESHOLD
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _READABLE = 1 << 16  # bytes of an integer vector that inference may want to read
 _LONGEST = 1 << 16  # elements of a value that inference may compute
+_UNNAMED = 6  # the operator set of a file that names none
 _FAILURES = (
     UsageError,
     shape_inference.InferenceError,
@@ -48,7 +49,7 @@ def infer(document: Document, inputs: Mapping[str, tuple[int, ...]] | None = Non
     not believed. A model that inference cannot handle gives what the file declares. UsageError for an unknown
     input.
     """
-    model = light_model(document)
+    model = _versioned(light_model(document))
     if inputs:
         _override(document, model, inputs)
     return _collect(document, _infer(model) or _infer(without_declared_shapes(model)) or model)
@@ -56,8 +57,15 @@ def infer(document: Document, inputs: Mapping[str, tuple[int, ...]] | None = Non
 
 def confirmed(document: Document) -> dict[str, Value]:
     """What inference finds without believing the declared shapes of intermediate values; {} when it fails."""
-    found = _infer(without_declared_shapes(light_model(document)))
+    found = _infer(without_declared_shapes(_versioned(light_model(document))))
     return _collect(document, found) if found is not None else {}
+
+
+def _versioned(model: ModelProto) -> ModelProto:
+    """The same model (changed in place) with an operator set where it names none: an old one."""
+    if not any(plain_domain(o.domain) == "" for o in model.opset_import):
+        model.opset_import.add(version=_UNNAMED)
+    return model
 
 
 def light_model(document: Document) -> ModelProto:

@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from onnxdup.channels.ids import Ids, to_rank, varying
+from onnxdup.channels.rules.legacy import as_seen
 from onnxdup.channels.rules.table import rule
-from onnxdup.channels.tracer import Decline, Tracer, Use
+from onnxdup.channels.tracer import UNKNOWN, Decline, Tracer, Use
 from onnxdup.channels.transfer import (
     Affine,
     Agree,
@@ -42,9 +43,9 @@ def unite_operands(t: Tracer, n: Node, names: list[str]) -> tuple[Ids, bool]:
     An operand that does vary over the channel axis but has no channels (an input of the model, say) freezes
     the rest.
     """
-    rank = max(len(t.shape(x)) for x in names)
+    rank = max(t.rank(x) for x in names)
     ids = [to_rank(t.ids(x), rank) for x in names]
-    shapes = [(1,) * (rank - len(t.shape(x))) + t.shape(x) for x in names]
+    shapes = [(1,) * (rank - t.rank(x)) + t.lengths(x) for x in names]
     axes = {k for z in ids for k in varying(z)}
     if len(axes) > 1:
         raise Decline("operands carry channels on different axes")
@@ -57,7 +58,9 @@ def unite_operands(t: Tracer, n: Node, names: list[str]) -> tuple[Ids, bool]:
             if ((z > 0) != (out > 0)).any():
                 raise Decline("channels meet values that are not channels")
             t.unite(out, z)
-        elif shape[axis] > 1:
+        elif (length := shape[axis]) is None:
+            raise Decline(UNKNOWN)
+        elif length > 1:
             raise Decline("channels meet an operand whose channels are fixed")
         else:
             t.freeze(z, "one channel is broadcast over many", n)
@@ -65,7 +68,9 @@ def unite_operands(t: Tracer, n: Node, names: list[str]) -> tuple[Ids, bool]:
     return out, outside
 
 
-def _single(t: Tracer, n: Node, ids: list[Ids], shapes: list[tuple[int, ...]]) -> tuple[Ids, bool]:
+def _single(t: Tracer, n: Node, ids: list[Ids], shapes: list[tuple[int | None, ...]]) -> tuple[Ids, bool]:
+    if any(None in shape for shape in shapes):
+        raise Decline(UNKNOWN)
     found = [z for z in ids if z.any()]
     if len(set(shapes)) > 1 or len(found) < len(ids):
         for z in found:
@@ -95,23 +100,27 @@ def _split(t: Tracer, n: Node) -> tuple[str, int] | None:
 
 def _operand(t: Tracer, n: Node, x: str, slot: int) -> tuple[Parameter, Use | None]:
     before = len(t.uses)
-    p, _ = t.parameter(n, slot, len(t.shape(n.outputs[0])), x)
+    p, _ = t.parameter(n, slot, _rank(t, n), x, seen=as_seen(t, n, slot))
     return p, t.uses[-1] if len(t.uses) > before else None
 
 
 def _affine(t: Tracer, n: Node, x: str, transfer: Transfer) -> None:
-    rank = len(t.shape(n.outputs[0]))
-    t.place(n.outputs[0], to_rank(t.ids(x), rank))
+    t.place(n.outputs[0], to_rank(t.ids(x), _rank(t, n)))
     t.step(n, [x], transfer)
 
 
+def _rank(t: Tracer, n: Node) -> int:
+    """Axes of the result: those of the operand with the most."""
+    if n.outputs[0] in t.shapes:
+        return len(t.shapes[n.outputs[0]])
+    held = [t.constant(n, k) for k in range(len(n.inputs))]
+    pairs = zip(n.inputs, held, strict=True)
+    return max(t.rank(x) if c is None else len(c.shape) for x, c in pairs)
+
+
 def _idle(t: Tracer, n: Node) -> bool:
-    """No operand carries channels. Declines the broadcasting of opset 6, which is not numpy's."""
-    if not any(t.carries(x) for x in n.inputs):
-        return True
-    if n.attrs.get("broadcast", 0) and "axis" in n.attrs and t.document.opset() < 7:
-        raise Decline(f"{n.op_type} with the broadcast axis of opset 6")
-    return False
+    """No operand carries channels."""
+    return not any(t.carries(x) for x in n.inputs)
 
 
 @rule("Add", "Sub", kind=ELEMENTWISE, passes="constant: κ + e_j − a e_i; two branches: the same a in both")
@@ -215,7 +224,7 @@ def other(t: Tracer, n: Node) -> None:
 
 
 def _copies(t: Tracer, n: Node) -> None:
-    rank = len(t.shape(n.outputs[0]))
+    rank = _rank(t, n)
     names = [x for k, x in enumerate(n.inputs) if x and t.constant(n, k) is None]
     for k, x in enumerate(n.inputs):
         if x not in names and (c := t.constant(n, k)) is not None and int(np.prod(c.shape)) > 1:

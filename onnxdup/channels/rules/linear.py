@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from onnxdup.channels.constants import Constant
 from onnxdup.channels.ids import Ids, to_rank, varying
+from onnxdup.channels.rules.legacy import OLDEST
 from onnxdup.channels.rules.pointwise import ACTIVATIONS, activate, clip
 from onnxdup.channels.rules.table import Resizer, key, resize, rule
 from onnxdup.channels.tracer import Decline, Role, Sink, Source, Tracer, Use, moved
@@ -78,7 +79,7 @@ def takes_shift(t: Tracer, n: Node, outputs: int) -> bool:
     if key(n) not in ("Conv", "Gemm", "MatMul"):
         return False
     if key(n) == "MatMul":
-        return True
+        return t.document.opset() >= OLDEST
     if len(n.inputs) < 3 or not n.inputs[2]:
         absent_ok = t.document.opset() >= 11 and float(n.attrs.get("beta", 1.0)) != 0
         return key(n) == "Conv" or absent_ok
@@ -138,7 +139,7 @@ def _depthwise(t: Tracer, n: Node, w: Constant, cin: Ids) -> Ids:
 
 @resize("Conv", "com.microsoft::FusedConv")
 def _(r: Resizer, n: Node) -> None:
-    if int(n.attrs.get("group", 1)) == r.shape(n.inputs[0])[1] > 1:
+    if (groups := int(n.attrs.get("group", 1))) > 1 and groups == r.shape(n.inputs[0])[1]:
         r.set_attr(n, "group", r.count(n.inputs[0], 1))
 
 
@@ -188,7 +189,7 @@ def _grouped_transpose(t: Tracer, n: Node, w: Constant, cin: Ids, groups: int) -
 
 @resize("ConvTranspose")
 def _(r: Resizer, n: Node) -> None:
-    if int(n.attrs.get("group", 1)) == r.shape(n.inputs[0])[1] > 1:
+    if (groups := int(n.attrs.get("group", 1))) > 1 and groups == r.shape(n.inputs[0])[1]:
         r.set_attr(n, "group", r.count(n.inputs[0], 1))
 
 

@@ -106,13 +106,13 @@ def concat(t: Tracer, n: Node) -> None:
     """Side by side; parts without channels stay."""
     if not any(t.carries(x) for x in n.inputs):
         return None
-    rank = len(t.shape(n.outputs[0]))
-    axis = int(n.attrs["axis"]) % rank
+    rank = max(t.rank(x) for x in n.inputs)
+    axis = int(n.attrs["axis"] if t.document.opset() >= 4 else n.attrs.get("axis", 1)) % rank
     ids = [t.ids(x) for x in n.inputs]
     axes = {k for z in ids for k in varying(z)} - {axis}
     if axes:
         return _stack(t, n, ids, axes)
-    lengths = [t.shape(x)[axis] for x in n.inputs]
+    lengths = [t.length(x, axis) for x in n.inputs]
     wide = [
         np.broadcast_to(z, [d if k == axis else 1 for k in range(rank)])
         for z, d in zip(ids, lengths, strict=True)

@@ -73,7 +73,7 @@ def softmax(t: Tracer, n: Node) -> None:
     x = n.inputs[0]
     if not t.carries(x):
         return
-    rank, old = len(t.shape(x)), t.document.opset() < 13
+    rank, old = t.rank(x), t.document.opset() < 13
     axis = int(n.attrs.get("axis", 1 if old else -1)) % rank
     if _mixes(t, n, set(range(axis, rank)) if old else {axis}):
         raise Decline(f"{n.op_type} over channels")
@@ -94,7 +94,7 @@ def layer_normalization(t: Tracer, n: Node) -> None:
     x = n.inputs[0]
     if not t.carries(x):
         return
-    rank = len(t.shape(x))
+    rank = t.rank(x)
     if _mixes(t, n, set(range(int(n.attrs.get("axis", -1)) % rank, rank))):
         raise Decline(f"{n.op_type} over channels")
     t.place(n.outputs[0], t.ids(x))
@@ -107,7 +107,7 @@ def lp_normalization(t: Tracer, n: Node) -> None:
     x = n.inputs[0]
     if not t.carries(x):
         return
-    if _mixes(t, n, {int(n.attrs.get("axis", -1)) % len(t.shape(x))}):
+    if _mixes(t, n, {int(n.attrs.get("axis", -1)) % t.rank(x)}):
         raise Decline("LpNormalization over channels")
     t.place(n.outputs[0], t.ids(x))
     t.step(n, [x], Agree())

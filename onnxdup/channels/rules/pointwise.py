@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from onnxdup.channels.relation import Array
+from onnxdup.channels.rules.legacy import as_seen
 from onnxdup.channels.rules.table import rule
 from onnxdup.channels.tracer import Decline, Tracer
 from onnxdup.channels.transfer import (
@@ -228,5 +229,5 @@ def prelu(t: Tracer, n: Node) -> None:
     """Slope per channel, or one for all."""
     x = n.inputs[0]
     if t.carries(x):
-        slope, _ = t.parameter(n, 1, len(t.shape(x)), x)
+        slope, _ = t.parameter(n, 1, t.rank(x), x, seen=as_seen(t, n, 1))
         activate(t, n, x, n.outputs[0], Slopes(slope))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from onnxdup.channels.ids import Ids, compact, varying
+from onnxdup.channels.rules.legacy import OLDEST
 from onnxdup.channels.rules.linear import is_padded
 from onnxdup.channels.rules.table import Resizer, resize, rule
 from onnxdup.channels.tracer import Decline, Tracer
@@ -35,8 +36,9 @@ def max_pool(t: Tracer, n: Node) -> None:
 
 @rule("AveragePool", kind=WINDOW, passes="any a; κ unless zeros are counted at the border")
 def average_pool(t: Tracer, n: Node) -> None:
-    """With count_include_pad the border is averaged with zeros."""
-    whole = n.attrs.get("count_include_pad", 0) == 0 or not is_padded(n)
+    """With count_include_pad the border is averaged with zeros; before opset 7 nothing says whether it is."""
+    said = t.document.opset() >= OLDEST and n.attrs.get("count_include_pad", 0) == 0
+    whole = said or not is_padded(n)
     over_positions(
         t,
         n,
@@ -67,7 +69,7 @@ def lp_pool(t: Tracer, n: Node) -> None:
 
 def reduced_axes(t: Tracer, n: Node) -> list[int] | None:
     """Axes of a Reduce operator as non-negative numbers; None where they are computed."""
-    rank = len(t.shape(n.inputs[0]))
+    rank = t.rank(n.inputs[0])
     axes = n.attrs.get("axes")
     if axes is None and len(n.inputs) > 1 and n.inputs[1]:
         array = t.constants.array(n.inputs[1])
@@ -135,7 +137,7 @@ for _name, _passes in _REDUCTIONS.items():
 
 def _pads(t: Tracer, n: Node) -> tuple[list[int], float | None]:
     """(begin and end per axis, value): pads of all axes, NaN-free; None where the value is computed."""
-    rank = len(t.shape(n.inputs[0]))
+    rank = t.rank(n.inputs[0])
     if "pads" in n.attrs or "paddings" in n.attrs:
         return [int(p) for p in n.attrs.get("pads", n.attrs.get("paddings"))], float(
             n.attrs.get("value", 0.0)
@@ -164,7 +166,7 @@ def pad(t: Tracer, n: Node) -> None:
     pads, value = _pads(t, n)
     mode = n.attrs.get("mode", "constant")
     mode = mode.decode() if isinstance(mode, bytes) else mode
-    ids, rank = t.ids(x), len(t.shape(x))
+    ids, rank = t.ids(x), t.rank(x)
     own = [(pads[k], pads[k + rank]) if k in varying(ids) else (0, 0) for k in range(rank)]
     if any(p != (0, 0) for p in own):
         if mode != "constant" or min(min(p) for p in own) < 0:
