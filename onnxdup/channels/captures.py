@@ -70,7 +70,8 @@ def _follow(t: Tracer, node: Node, body: Body) -> None:
                 t.inner_readers.setdefault((node.index, name), []).append((name, place))
         _visit(inner, inside, reader)
     for name in inside.returned:
-        inner.freeze(inner.ids(name), "handed back", None)
+        what = "local function" if body.function else "subgraph"
+        inner.freeze(inner.ids(name), f"handed back by a {what}", None)
         if name in inside.names:
             t.inner_readers.setdefault((node.index, name), []).append((name, UNBOUND))
     t.take_back(inner, [Freeze(f"{f.reason}, inside {body.place}", node.name) for _, f in inner.frozen])

@@ -7,6 +7,7 @@ from . import (
     attention,
     barrier,
     branch,
+    captured,
     convolution,
     dense,
     edge,
@@ -28,6 +29,7 @@ MODULES = (
     storage,
     recurrent,
     barrier,
+    captured,
     edge,
 )
 ARCHITECTURES: dict[str, Architecture] = {}

@@ -88,8 +88,8 @@ class Planted:
         for binding in group.bindings:
             if binding.block is not None and binding.block[1] > 0:
                 continue
-            node, slot = surgeon.place(self.model, binding)
-            key = (node.name, slot, binding.axis)
+            slot = surgeon.place(self.model, binding)[1]
+            key = (binding.nodes[0], slot, binding.axis)
             assert key not in charged
             charged.add(key)
             self.losses[key] = self.losses.get(key, 0) + count * surgeon.copies(binding)

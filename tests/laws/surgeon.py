@@ -155,15 +155,26 @@ def own(model: onnx.ModelProto, binding: BindingLike) -> str:
 
 def place(model: onnx.ModelProto, binding: BindingLike) -> tuple[onnx.NodeProto, int]:
     """The first node of a binding and the input through which it reads the tensor (or the copy of `own`)."""
-    node = next(n for n in model.graph.node if n.name == binding.nodes[0])
+    node = node_named(model, binding.nodes[0])
     names = {binding.tensor, f"{binding.tensor}_of_{node.name}"}
     slot = next(s for s in range(len(node.input)) if any(_reads(model, node, s, name) for name in names))
     return node, slot
 
 
+def node_named(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
+    """A node of the main graph, or `OWNER.ATTRIBUTE/NODE` in a subgraph of one."""
+    named = {n.name: n for n in model.graph.node}
+    for owner in model.graph.node:
+        for attribute in (a for a in owner.attribute if a.HasField("g")):
+            for index, node in enumerate(attribute.g.node):
+                inner = node.name or f"{node.op_type}_{index}"
+                named[f"{owner.name}.{attribute.name}/{inner}"] = node
+    return named[name]
+
+
 def width(model: onnx.ModelProto, node_name: str, slot: int, axis: int) -> int:
     """Length of an axis of the weight behind an input of a node; of a vector in any shape its size."""
-    node = next(n for n in model.graph.node if n.name == node_name)
+    node = node_named(model, node_name)
     shape = read(model, _chain(model, node.input[slot])[-1]).shape
     return int(np.prod(shape)) if sum(d > 1 for d in shape) <= 1 else int(shape[axis])
 

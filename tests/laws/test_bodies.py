@@ -73,7 +73,7 @@ def test_without_captures_the_copy_goes() -> None:
 
 def test_a_weight_whose_rows_a_branch_returns_is_frozen() -> None:
     made = model(GRAPH + branches("o=Gemm<transB=1>(x,w1)", OTHER) + ENDS, "w1 b1 v w9 b9 w8")
-    assert reason(made) == "handed back, inside If_1.then_branch"
+    assert reason(made) == "handed back by a subgraph, inside If_1.then_branch"
     check(made, 16)
 
 
@@ -94,7 +94,7 @@ def test_a_reader_that_a_branch_shares_keeps_its_columns() -> None:
 
 def test_a_captured_activation_that_is_returned_is_frozen() -> None:
     made = model(GRAPH + branches("o=Neg(h)", "p=Abs(h)") + ENDS, "w1 b1 w9 b9 w8")
-    assert reason(made) == "handed back, inside If_1.then_branch"
+    assert reason(made) == "handed back by a subgraph, inside If_1.then_branch"
     check(made, 16)
 
 
