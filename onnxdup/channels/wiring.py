@@ -13,8 +13,9 @@ import numpy as np
 
 from onnxdup.channels.ids import Ids
 from onnxdup.channels.layers import Layer
+from onnxdup.channels.order import in_order
 from onnxdup.channels.rules.recurrent import CELLS
-from onnxdup.channels.trace import Trace, in_order
+from onnxdup.channels.trace import Trace
 from onnxdup.channels.tracer import Role, Use
 
 
