@@ -102,7 +102,6 @@ def _write(
         if verify:
             verify(fresh)
         _commit([*layout.data, target.name], temporary, target.parent)
-        _sync_directory(target.parent)
         for name in orphans:
             (target.parent / name).unlink(missing_ok=True)
     finally:
@@ -122,13 +121,17 @@ def _write_files(layout: Layout, target: Path, *, sync: bool) -> None:
 
 
 def _commit(names: list[str], source: Path, destination: Path) -> None:
-    """Rename all files into place, or none. The last one, the model, makes the others count."""
+    """Rename all files into place, or none. The last one, the model, makes the others count: it is renamed
+    when they are known to survive a loss of power, and nothing is removed before the same holds for it.
+    """
     made: list[Path] = []
     try:
         for name in names:
             target = destination / name
             target.parent.mkdir(parents=True, exist_ok=True)
             existed = os.path.lexists(target)
+            if name == names[-1] and len(names) > 1:
+                _sync_directories((destination / n for n in names[:-1]), destination)
             (source / name).replace(target)
             if not existed:
                 made.append(target)
@@ -136,6 +139,15 @@ def _commit(names: list[str], source: Path, destination: Path) -> None:
         for target in made:
             target.unlink(missing_ok=True)
         raise
+    _sync_directories([destination / names[-1]], destination)
+
+
+def _sync_directories(files: Iterable[Path], top: Path) -> None:
+    """Make the names of files in `top`, or in folders below it, permanent."""
+    folders = {f.parent for f in files}
+    folders |= {p for f in folders for p in f.parents if p.is_relative_to(top)}
+    for folder in sorted(folders, key=lambda p: -len(p.parts)):
+        _sync_directory(folder)
 
 
 def _sync_directory(directory: Path) -> None:

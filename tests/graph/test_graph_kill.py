@@ -109,6 +109,47 @@ def test_the_old_model_or_the_new_one(case: str, tmp_path: Path) -> None:
     assert {p.name for p in folder.iterdir()} == {"m.onnx", *used}, "data files without a model stayed"
 
 
+@pytest.mark.parametrize("case", ["inline", "external", "in place", "copied"])
+def test_a_loss_of_power_finds_names_in_the_order_of_their_use(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What may be forgotten is never needed: content, then names of data, then the model, then clean up."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    target, job = scene(case, folder)
+    events: list[tuple[str, str]] = []
+    sync, rename, unlink = os.fsync, Path.replace, Path.unlink
+
+    def synced(descriptor: int) -> None:
+        events.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        sync(descriptor)
+
+    def renamed(self: Path, to: Path) -> Path:
+        events.append(("name", to.name))
+        return rename(self, to)
+
+    def unlinked(self: Path, missing_ok: bool = False) -> None:
+        events.append(("drop", self.name))
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    monkeypatch.setattr(Path, "unlink", unlinked)
+    job()
+    named = [name for what, name in events if what == "name"]
+    assert named[-1] == target.name
+    for name in named:
+        assert events.index(("sync", name)) < events.index(("name", name)), "content before name"
+    model = events.index(("name", target.name))
+    if len(named) > 1:
+        data = max(events.index(("name", name)) for name in named[:-1])
+        assert ("sync", folder.name) in events[data:model], "data names before the model's"
+    assert ("sync", folder.name) in events[model:]
+    dropped = [k for k, (what, _) in enumerate(events) if what == "drop"]
+    last = max(k for k, event in enumerate(events) if event == ("sync", folder.name))
+    assert all(k > last for k in dropped), "the old data go when the new model is safe"
+
+
 @pytest.mark.slow
 def test_merge_killed_at_random(tmp_path: Path) -> None:
     """The command itself, killed from outside."""
