@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from zoo_files import FOLDER, Entry, entries
 from zoo_laws import Specimen, excess, removed, specimen
 
 import onnxdup
-from onnxdup.channels import trace
+from onnxdup.channels import ChannelGroup, trace
 from onnxdup.errors import CannotVerify, InputError
 from onnxdup.graph import check, load
+from onnxdup.merging.dependence import candidate_path
 from onnxdup.reduce import merge
 
 
@@ -59,6 +62,17 @@ def test_merging_the_file_is_valid_and_settles(entry: Entry) -> None:
         check(found.reduction.document)
 
 
+def is_linear(group: ChannelGroup) -> bool:
+    """Do its channels meet linear operators alone?"""
+    found = candidate_path(group)
+    return found is not None and found.linear
+
+
+def without(counts: Counter[str], names: set[str]) -> Counter[str]:
+    """The other counts."""
+    return Counter({name: count for name, count in counts.items() if name not in names})
+
+
 @running
 def test_permutation_changes_nothing(entry: Entry) -> None:
     """Law 1, all free groups at once."""
@@ -71,14 +85,20 @@ def test_permutation_changes_nothing(entry: Entry) -> None:
 @running
 @pytest.mark.parametrize("scaled", [False, True], ids=["copies", "multiples"])
 def test_planted_duplicates_are_recovered(entry: Entry, scaled: bool) -> None:
-    """Law 2, all free groups at once: exactly what was planted goes, and the outputs stay."""
+    """Law 2, all free groups at once: exactly what was planted goes, and the outputs stay.
+
+    Linear groups may lose more: where layers before them get narrower, they become wider than their rank.
+    """
     found = specimen(entry)
     if not found.free:
         pytest.skip("no group is free")
     model, counts = found.planted(scaled=scaled)
     planted = load(model)
     reduction = merge(planted, 1.0, input_shapes=found.shapes)
-    assert removed(reduction) == counts, dict(reduction.declined)
+    gone = removed(reduction)
+    linear = {g.name for g in found.free if is_linear(g)}
+    assert all(gone[name] >= counts[name] for name in linear), dict(reduction.declined)
+    assert without(gone, linear) == without(counts, linear), dict(reduction.declined)
     assert not excess(found.compare(planted, reduction.document))
 
 
