@@ -30,6 +30,7 @@ COMPENSATIONS: dict[str, Compensation] = {
     "repair": mean.repaired,
     "least-squares": least_squares.compensate,
     "folded-least-squares": least_squares.folded,
+    "weighted-least-squares": least_squares.weighted,
 }
 """How the next layers make good for what goes, by name."""
 
@@ -55,7 +56,7 @@ METHODS: dict[str, Method] = {
     for m in (
         Method("exact", "proven duplicates only", None, "none"),
         Method("paper", "components of cos(w), mean, sum", components.select, "paper-mean", False),
-        Method("cluster", "complete linkage, weighted mean, sum", linkage.select, "weighted-mean"),
+        Method("cluster", "complete linkage, mean, least squares", linkage.select, "weighted-least-squares"),
         Method("obs", "optimal brain surgeon, least squares", obs.select, "least-squares"),
         Method("ward", "Ward's clusters, mean, least squares", fold.agglomerate, "folded-least-squares"),
         Method("fold", "k-means of the rows, mean, sum", fold.kmeans, "mean", False),

@@ -30,9 +30,17 @@ def compensate(problem: Problem, clusters: Clusters) -> Merge:
 
 
 def folded(problem: Problem, clusters: Clusters) -> Merge:
-    """Keep the mean of each cluster and solve for every consumer with the moments of the means."""
+    """Keep the plain mean of each cluster and solve for every consumer with the moments of the means."""
     ones = np.ones(problem.group.size)
-    found = mean.mixture(problem, clusters, ones, ones)
+    return _refitted(problem, clusters, mean.mixture(problem, clusters, ones, ones))
+
+
+def weighted(problem: Problem, clusters: Clusters) -> Merge:
+    """The same with the mean of unit rows weighted by alpha."""
+    return _refitted(problem, clusters, mean.mixture(problem, clusters, problem.norms, problem.importance))
+
+
+def _refitted(problem: Problem, clusters: Clusters, found: mean.Mixture) -> Merge:
     written = mean.written(problem, found)
     fits = folded_fits(problem, found.mix, found.keep) if written is not None else None
     if written is None or fits is None:

@@ -9,6 +9,7 @@ non-linearities by sampling. Where nothing tells the mean, it is unknown and no 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -104,6 +105,7 @@ class _Expanded:
 
     def __init__(self, problem: Problem, mean: Array, spread: Array, known: bool, apart: _Apart) -> None:
         self.problem, self.known_mean, self.apart = problem, known, apart
+        self.certain = known
         self.mean, self.spread = mean, spread
         n = problem.group.size
         sinks = range(len(problem.group.sinks))
@@ -127,6 +129,7 @@ class _Expanded:
         apart = _Apart(problem, block, known)
         mean, spread, certain = _gauss(problem, block, known, apart)
         self = cls(problem, mean, spread, certain, apart)
+        self.certain = certain and (block.mean is not None or not any(f.guessed for f in known))
         return self if self.usable else None
 
     def sinks(self) -> list[SinkMoments]:
@@ -175,7 +178,7 @@ class _Expanded:
             if sink.input == value:
                 b = a[:, 1:]
                 covariance = gram(b, b, self.apart.at((0, 0)), first=1)
-                return Known(a[:, 0] if self.known_mean else None, covariance)
+                return Known(a[:, 0] if self.certain else None, covariance)
         return None
 
 
@@ -202,6 +205,15 @@ class _Apart:
 
     def covariance(self, offset: tuple[int, ...]) -> Array:
         """(channels, channels)."""
+        if offset == (0, 0):
+            return self._here
+        return self._between(offset)
+
+    @cached_property
+    def _here(self) -> Array:
+        return self._between((0, 0))
+
+    def _between(self, offset: tuple[int, ...]) -> Array:
         total = np.zeros((len(self.total), len(self.total)))
         for form, own, weight in zip(self.forms, self.own, self.weight, strict=True):
             total += form.at(offset) * np.multiply.outer(weight / own, weight / own)

@@ -91,7 +91,7 @@ class Drawn:
             return
         stacked = np.concatenate([r for r in rows if r is not None])
         draws = self._gaussian(feed.covariances(stacked).at())
-        mean = feed.mean(stacked)
+        mean = None if feed.guessed else feed.mean(stacked)
         if mean is not None:
             draws += mean[:, None]
         for k, part in zip(alike, np.split(draws, len(alike)), strict=True):

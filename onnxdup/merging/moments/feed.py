@@ -46,7 +46,8 @@ class Feed:
     """All that a weight reads. Its rows are (filters, axis · taps) with taps the positions of the kernel.
 
     `grid` is the box that copies of a channel and taps of the kernel together fill, `space` their correlation
-    per unit of distance, `strides` how far the kernel moves between neighbouring outputs.
+    per unit of distance, `strides` how far the kernel moves between neighbouring outputs. `guessed`: the
+    means are those of standardised inputs, which nobody measured; no mean further on is derived from them.
     """
 
     parts: tuple[Part, ...]
@@ -54,6 +55,7 @@ class Feed:
     grid: Shape
     space: float
     strides: tuple[int, ...] = (1,)
+    guessed: bool = False
 
     def mean(self, rows: Array) -> Array | None:
         """Mean of rows · input: (filters,), or None where a part has no known mean."""
@@ -97,10 +99,19 @@ class Covariances:
         steps = (*self.feed.strides, *(1,) * rank)
         apart = tuple(float(o * s) for o, s in zip((*offset, *(0,) * rank), steps, strict=False))[:rank]
         near = self.feed.space ** distances(self.feed.grid, apart)
+        if near.size == 1:
+            return np.asarray(self._alone * near[0, 0])
+        return self._product(near)
+
+    @cached_property
+    def _alone(self) -> Array:
+        return self._product(np.ones((1, 1)))
+
+    def _product(self, near: Array) -> Array:
         total = None
         for w, spread in zip(self.own, self._spread, strict=True):
             n = len(w)
-            moved = w if near.shape == (1, 1) and near[0, 0] == 1 else w @ near
+            moved = w if near.size == 1 else w @ near
             part = moved.reshape(n, -1) @ spread.reshape(n, -1).T
             total = part if total is None else total + part
         return np.asarray(total)

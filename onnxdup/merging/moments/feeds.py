@@ -54,31 +54,33 @@ class Feeds:
         if image is not None:
             return self._image(source, image, axis, taps)
         parts = self._parts(source, axis)
+        guessed = self._is_input(source) and _input(source) not in self.stored
         copies = parts[0].index.shape[1]
         if (taps and copies > 1) or len({p.index.shape[1] for p in parts}) > 1:
             parts, copies = [_nobody(axis)], 1
         held = self.stored.get(_input(source))
         space = held.space if held is not None and held.space is not None else FEATURE
         grid = taps or _square(copies)
-        return Feed(tuple(parts), math.prod(taps), grid, space, _strides(source))
+        return Feed(tuple(parts), math.prod(taps), grid, space, _strides(source), guessed)
 
     def _image(self, source: Source, image: Shape, axis: int, taps: Shape) -> Feed:
         """Pixels: standardised where nothing was measured, so that their mean counts as 0."""
         colours = image[0]
         covariance = (1 - COLOUR) * np.eye(colours) + COLOUR
         known = self.stored.get(_image_input(self.trace, _input(source)))
-        mean, space = np.zeros(colours), IMAGE
+        mean, space, guessed = np.zeros(colours), IMAGE, True
         if known is not None and known.mean is not None and len(known.mean) == colours:
-            mean = known.mean
+            mean, guessed = known.mean, False
             covariance = covariance if known.covariance is None else known.covariance
             space = IMAGE if known.space is None else known.space
+        strides = _strides(source)
         if not taps and axis == math.prod(image):
             index = np.arange(axis).reshape(colours, -1)
-            return Feed((Part(index, mean, covariance),), 1, image[1:], space)
+            return Feed((Part(index, mean, covariance),), 1, image[1:], space, (1,), guessed)
         if axis != colours:
-            return Feed((_nobody(axis),), math.prod(taps), taps or (1,), FEATURE, _strides(source))
-        index = np.arange(axis)[:, None]
-        return Feed((Part(index, mean, covariance),), math.prod(taps), taps or (1,), space, _strides(source))
+            return Feed((_nobody(axis),), math.prod(taps), taps or (1,), FEATURE, strides)
+        part = Part(np.arange(axis)[:, None], mean, covariance)
+        return Feed((part,), math.prod(taps), taps or (1,), space, strides, guessed)
 
     def _parts(self, source: Source, axis: int) -> list[Part]:
         stored = self.stored.get(_input(source))

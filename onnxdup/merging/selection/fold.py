@@ -12,7 +12,7 @@ from scipy.cluster.vq import kmeans2
 
 from onnxdup.merging.exact import columns
 from onnxdup.merging.plan import Array, Index
-from onnxdup.merging.problem import Problem
+from onnxdup.merging.problem import TINY, Problem
 from onnxdup.merging.selection import linkage
 from onnxdup.merging.selection.chance import generator
 from onnxdup.merging.selection.clusters import Aim, Clusters
@@ -35,9 +35,14 @@ def agglomerate(problem: Problem, aim: Aim) -> Clusters:
     """Ward's method on [rows ; what is read]."""
     readers = [s for s in problem.group.sinks if s.use is not None]
     read = [columns(s, problem.reader).astype(np.float64) for s in readers]
-    parts = [problem.rows, *problem.carriers, *read]
-    tree = ward(compressed(np.concatenate(parts, 1)))
+    made = np.concatenate([problem.rows, *problem.carriers], 1)
+    tree = ward(compressed(np.concatenate([_level(made), *map(_level, read)], 1)))
     return Clusters(_dense(fcluster(tree, _count(problem, aim), "maxclust")))
+
+
+def _level(rows: Array) -> Array:
+    """Rows of mean square 1: what is made of a channel and what is read of it count alike."""
+    return np.asarray(rows / max(float(np.sqrt((rows**2).sum(1).mean())), TINY))
 
 
 def _count(problem: Problem, aim: Aim) -> int:
