@@ -15,6 +15,7 @@ from onnxdup.graph import Document
 from onnxdup.graph import load as _load
 
 if TYPE_CHECKING:
+    from onnxdup.api.calibrating import Calibrated as Calibrated
     from onnxdup.api.isolation import Isolation as Isolation
     from onnxdup.api.merging import Merged as Merged
     from onnxdup.api.merging import Rejected as Rejected
@@ -203,6 +204,30 @@ def merge(
         Limits(max_drop, min_agreement, rtol, atol),
         progress,
     )
+
+
+def calibrate(
+    model: Any,
+    data: Any,
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    provider: str = "auto",
+    output: str | Path | None = None,
+    in_place: bool = False,
+    progress: Say | None = None,
+) -> Calibrated:
+    """The same model with a moment sketch in its metadata: what `data` (labels are not read) teach about the
+    values that weights read. `merge` and `shrink` predict errors from it wherever the file goes.
+
+    With `output` the file is written. Raises `CannotVerify` where the model does not run on the data.
+    """
+    from onnxdup.api.calibrating import run
+
+    found = run(load(model), data, samples=samples, seed=seed, provider=provider, say=progress)
+    if output is not None:
+        found.save(output, in_place=in_place)
+    return found
 
 
 def verify(

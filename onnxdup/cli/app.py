@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from onnxdup import __version__
-from onnxdup.cli import check, compare, doctor, evaluate, merge, report, shrink, sweep, verify
+from onnxdup.cli import calibrate, check, compare, doctor, evaluate, merge, report, shrink, sweep, verify
 from onnxdup.cli.console import Console
 from onnxdup.errors import OnnxdupError
 
@@ -24,7 +24,7 @@ def app() -> None:
     """Find, merge and gate duplicate filters in ONNX models, and prove that the function is preserved."""
 
 
-for module in (report, merge, shrink, sweep, evaluate, verify, compare, check, doctor):
+for module in (report, merge, shrink, sweep, evaluate, verify, compare, calibrate, check, doctor):
     app.add_command(module.command)
 
 

@@ -84,6 +84,9 @@ _COMMON = (
         callback=_set_reports,
         expose_value=False,
     ),
+)
+
+_TALK = (
     option(
         "--progress",
         type=click.Choice(("auto", "on", "off")),
@@ -136,7 +139,7 @@ def common(function: F) -> F:
 
 def common_in(*formats: str) -> Callable[[F], F]:
     """`common` for a command whose document has these formats."""
-    return many(_format(formats), *_COMMON)
+    return many(_format(formats), *_COMMON, *_TALK)
 
 
 def many(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -224,5 +227,6 @@ writing = many(
     option("--no-stamp", is_flag=True, help="Add no onnxdup.* metadata to the output."),
 )
 """How the files of a smaller model are written."""
+talk = many(*_TALK)
 running = many(samples, seed, provider, input_shape, allow_linked_data)
 judging = many(data, max_drop, min_agreement, rtol, atol)

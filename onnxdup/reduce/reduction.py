@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from onnxdup.channels import Trace
 from onnxdup.graph import Document
 from onnxdup.merging import Left, MergePlan
+from onnxdup.merging.moments.sketch import stored_moments
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,12 @@ class Reduction:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the result should know, a sentence each."""
         fixed = fixed_inputs(self.before.document, self.plan.constant_inputs)
-        return (*fixed, *self._copies(), *_remaining(self.left), *self._integers())
+        known = self._sketch()
+        return (*fixed, *self._copies(), *_remaining(self.left), *self._integers(), *known)
+
+    def _sketch(self) -> tuple[str, ...]:
+        known = stored_moments(self.before.document) if self.plan.method != "exact" else {}
+        return (f"the moments of {len(known)} values that the model stores were used",) if known else ()
 
     def _copies(self) -> tuple[str, ...]:
         nodes = [node for readers in self.plan.clones for node, _ in readers]

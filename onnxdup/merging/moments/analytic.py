@@ -22,6 +22,7 @@ from onnxdup.merging.moments.feed import Covariances, Feed
 from onnxdup.merging.moments.feeds import Feeds, Known
 from onnxdup.merging.moments.hermite import gram, hermite_coefficients
 from onnxdup.merging.moments.sinks import Fit, SinkMoments, joint, taps_of
+from onnxdup.merging.moments.sketch import stored_moments
 from onnxdup.merging.plan import Array, Index
 from onnxdup.merging.problem import Problem
 
@@ -31,11 +32,14 @@ LARGEST = 8192
 
 
 class Analytic:
-    """Moments of the groups of a trace, each computed once. `stored` are measured moments of values."""
+    """Moments of the groups of a trace, each computed once. `stored` are measured moments of values, by
+    default those of the sketch in the model.
+    """
 
     def __init__(self, trace: Trace, stored: Mapping[str, Known] | None = None) -> None:
         self.trace = trace
-        self.feeds = Feeds(trace, self._known, stored or {})
+        held = stored_moments(trace.document) if stored is None else stored
+        self.feeds = Feeds(trace, self._known, held)
         self._expanded: dict[int, _Expanded | None] = {}
         self._drawn: dict[int, Drawn | None] = {}
         self._answers: dict[tuple[int, str], Known | None] = {}

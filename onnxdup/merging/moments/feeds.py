@@ -50,15 +50,15 @@ class Feeds:
         axis = rest // max(math.prod(taps), 1)
         if axis * math.prod(taps) != rest or source.blocks > 1:
             return None
-        image = reads_image(self.trace, _input(source))
+        image = reads_image(self.trace, read_by(source))
         if image is not None:
             return self._image(source, image, axis, taps)
         parts = self._parts(source, axis)
-        guessed = self._is_input(source) and _input(source) not in self.stored
+        guessed = self._is_input(source) and self._held(source) is None
         copies = parts[0].index.shape[1]
         if (taps and copies > 1) or len({p.index.shape[1] for p in parts}) > 1:
             parts, copies = [_nobody(axis)], 1
-        held = self.stored.get(_input(source))
+        held = self._held(source)
         space = held.space if held is not None and held.space is not None else FEATURE
         grid = taps or _square(copies)
         return Feed(tuple(parts), math.prod(taps), grid, space, _strides(source), guessed)
@@ -67,7 +67,7 @@ class Feeds:
         """Pixels: standardised where nothing was measured, so that their mean counts as 0."""
         colours = image[0]
         covariance = (1 - COLOUR) * np.eye(colours) + COLOUR
-        known = self.stored.get(_image_input(self.trace, _input(source)))
+        known = self._held(source)
         mean, space, guessed = np.zeros(colours), IMAGE, True
         if known is not None and known.mean is not None and len(known.mean) == colours:
             mean, guessed = known.mean, False
@@ -83,7 +83,7 @@ class Feeds:
         return Feed((part,), math.prod(taps), taps or (1,), space, strides, guessed)
 
     def _parts(self, source: Source, axis: int) -> list[Part]:
-        stored = self.stored.get(_input(source))
+        stored = self._held(source)
         if stored is not None and stored.mean is not None and axis % len(stored.mean) == 0:
             index = np.arange(axis).reshape(len(stored.mean), -1)
             return [Part(index, stored.mean, stored.covariance)]
@@ -102,8 +102,12 @@ class Feeds:
             return [_nobody(axis, self._is_input(source))]
         return parts
 
+    def _held(self, source: Source) -> Known | None:
+        name = read_by(source)
+        return self.stored.get(name) or self.stored.get(origin_of(self.trace, name))
+
     def _is_input(self, source: Source) -> bool:
-        return _image_input(self.trace, _input(source)) in {v.name for v in self.trace.document.inputs}
+        return origin_of(self.trace, read_by(source)) in {v.name for v in self.trace.document.inputs}
 
 
 def _trusted(covariance: Array | None) -> Array | None:
@@ -119,13 +123,13 @@ def _nobody(axis: int, standard: bool = False) -> Part:
     return Part(index, np.zeros(axis) if standard else None, None)
 
 
-def _input(source: Source) -> str:
+def read_by(source: Source) -> str:
     """The activation that the weight multiplies."""
     names = [x for k, x in enumerate(source.node.inputs) if k != source.use.slot and x]
     return names[0] if names else ""
 
 
-def _image_input(trace: Trace, name: str) -> str:
+def origin_of(trace: Trace, name: str) -> str:
     """The value that `name` is a moved copy of."""
     while (node := trace.document.producer_of(name)) is not None and node.op_type in MOVES:
         name = node.inputs[0]
@@ -134,7 +138,7 @@ def _image_input(trace: Trace, name: str) -> str:
 
 def reads_image(trace: Trace, name: str) -> Shape | None:
     """(channels, height, width) where a value is the model's image input, moved but not changed."""
-    origin = _image_input(trace, name)
+    origin = origin_of(trace, name)
     if origin not in {v.name for v in trace.document.inputs}:
         return None
     shape = trace.shapes.get(origin, ())
@@ -150,4 +154,4 @@ def _strides(source: Source) -> tuple[int, ...]:
     return tuple(int(s) for s in source.node.attrs.get("strides", ())) or (1,)
 
 
-__all__ = ["Feeds", "Known", "reads_image"]
+__all__ = ["Feeds", "Known", "origin_of", "read_by", "reads_image"]
