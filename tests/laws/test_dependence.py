@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from laws.dependence import INPUTS, Net, dependent, mlp, nudged, opposite
+from onnx import numpy_helper, parser
 
 from onnxdup.channels.rules.pointwise import ACTIVATIONS
 from onnxdup.channels.transfer import Pointwise
 from onnxdup.graph import load
 from onnxdup.merging import MergePlan
-from onnxdup.reduce import Reduction, replay
+from onnxdup.reduce import Reduction, merge, replay
 from onnxdup.reporting.ledger import derive, ledger_of, read
 
 ERROR = {False: 5e-6, True: 1e-11}
@@ -349,15 +350,11 @@ def test_half_precision_is_left_alone() -> None:
     rng = rng_of("half")
     rows = dependent(rng, 6, 4).astype(np.float16)
     weights = {"w1": rows[:, :-1], "w2": rng.normal(size=(5, 6)).astype(np.float16)}
-    from onnx import numpy_helper, parser
-
     model = parser.parse_model(
         '<ir_version: 9, opset_import: ["": 20]>\n'
         "g (float16[N,12] x) => (float16[N,5] y) { a=Gemm<transB=1>(x,w1) y=Gemm<transB=1>(a,w2) }"
     )
     model.graph.initializer.extend(numpy_helper.from_array(w, n) for n, w in weights.items())
-    from onnxdup.reduce import merge
-
     assert merge(load(model), 1.0).removed == 0
 
 
