@@ -69,7 +69,8 @@ class Use:
         if self.block is not None:
             at, number = self.block
             array, axis = np.moveaxis(array, at, 0)[number], axis - (at < axis)
-        return np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
+        rest = math.prod(d for k, d in enumerate(array.shape) if k != axis)
+        return np.moveaxis(array, axis, 0).reshape(array.shape[axis], rest)
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,8 @@ class Tracer:
     ) -> Use:
         """Axis `axis` of a parameter is indexed by `ids`; with `block` only in one slice of it."""
         axis %= len(constant.shape)
+        if 0 in constant.shape:
+            raise Decline(f"{constant.name} has no elements")
         if constant.shape[axis] != len(ids):
             raise Decline(f"{constant.name} has {constant.shape[axis]} entries for {len(ids)} channels")
         use = Use(constant, axis, np.asarray(ids), role, node, slot, block)
@@ -277,6 +280,8 @@ class Tracer:
         found = self.constant(node, slot)
         if found is None:
             raise Decline(f"{node.op_type} with a computed {what}")
+        if 0 in found.shape:
+            raise Decline(f"{node.op_type} with an empty {what}")
         return found
 
     def scalar(self, node: Node, slot: int, default: float | None) -> float | None:
@@ -296,7 +301,7 @@ class Tracer:
         Binds it. Returns the parameter and, where it has entries per channel, the ids that index it. `seen`
         stands for the operand where the operator sees it with other axes.
         """
-        constant = seen or self.need(node, slot, "operand")
+        constant = seen if seen is not None else self.need(node, slot, "operand")
         if int(np.prod(constant.shape)) == 1:
             return float(np.asarray(constant.read(), np.float64).reshape(())), None
         ids = to_rank(self.ids(input_name), rank)
