@@ -104,6 +104,6 @@ def _mixed(moved: Numeric, op: AxisOp) -> tuple[Index, Numeric]:
     places = [op.index[op.keep[rows], c] for c in range(op.index.shape[1])]
     parts = []
     for c in range(op.index.shape[1]):
-        old = moved[op.index[used, c]].astype(np.float64).reshape(len(used), -1)
+        old = moved[op.index[used, c]].astype(np.float64).reshape(len(used), int(np.prod(moved.shape[1:])))
         parts.append((small @ old).reshape(len(rows), *moved.shape[1:]).astype(moved.dtype))
     return np.concatenate(places), np.concatenate(parts)
