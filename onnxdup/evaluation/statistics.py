@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Paired:
 
 def normal_quantile(confidence: float) -> float:
     """z with P(|Z| <= z) = confidence."""
-    return float(stats.norm.ppf(0.5 + confidence / 2))
+    return float(special.ndtri(0.5 + confidence / 2))
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
@@ -82,8 +82,8 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interva
     Biometrika 26 (1934) 404-413. Without samples it is [0, 1].
     """
     tail = (1 - confidence) / 2
-    low = float(stats.beta.ppf(tail, successes, n - successes + 1)) if successes else 0.0
-    high = float(stats.beta.ppf(1 - tail, successes + 1, n - successes)) if successes < n else 1.0
+    low = float(special.betaincinv(successes, n - successes + 1, tail)) if successes else 0.0
+    high = float(special.betaincinv(successes + 1, n - successes, 1 - tail)) if successes < n else 1.0
     return Interval(low, high, confidence)
 
 
@@ -96,7 +96,7 @@ def mcnemar(only_before: int, only_after: int) -> float:
     discordant = only_before + only_after
     if discordant == 0:
         return 1.0
-    tail = stats.binom.cdf(min(only_before, only_after), discordant, 0.5)
+    tail = special.bdtr(min(only_before, only_after), discordant, 0.5)
     return float(min(1.0, 2 * tail))
 
 
@@ -169,6 +169,8 @@ def _tango_score(b: float, c: float, n: int, delta: float) -> float:
 
 def _crossing(function: Callable[[float], float], low: float, high: float) -> float:
     """Root of a decreasing function in [low, high]; the end that it does not cross where there is none."""
+    from scipy import optimize
+
     inner_low, inner_high = low + 1e-12, high - 1e-12
     if inner_low >= inner_high or function(inner_low) <= 0:
         return low

@@ -10,6 +10,7 @@ from onnxdup.evaluation import compare
 from onnxdup.graph import parse
 from onnxdup.merging import METHODS
 from onnxdup.merging.moments import Analytic, gram, hermite_coefficients
+from onnxdup.merging.moments.sinks import solved
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection.obs import eliminate
 from onnxdup.reduce import merge
@@ -100,6 +101,24 @@ def test_costs_add_up_to_the_error_after_refitting(taps: int) -> None:
         kept = np.setdiff1d(np.arange(n), sequence[:count])
         places = (kept[:, None] * taps + np.arange(taps)).ravel()
         assert paid[:count].sum() == pytest.approx(brute_force(moment, v, places), rel=1e-3)
+
+
+def test_moments_that_rounding_made_indefinite_are_solved_in_the_rest() -> None:
+    vectors, _ = np.linalg.qr(RNG.normal(size=(6, 6)))
+    moment = (vectors * np.array([5.0, 4, 3, 2, 1, -0.5])) @ vectors.T
+    found = solved(moment, vectors)
+    assert np.abs(found[:, :5] - vectors[:, :5] / np.array([5.0, 4, 3, 2, 1])).max() < 1e-4
+    assert np.abs(found[:, 5]).max() < 1e-9
+
+
+def test_weights_that_overflow_have_no_moments_and_are_merged_without() -> None:
+    document = conv_net(copies=2)
+    huge = document.edit()
+    huge.set_tensor("w1", (document.weights.array("w1") * np.float32(1e30)).astype("f4"))
+    huge.set_tensor("s", np.full(10, 3e38, "f4"))
+    model = huge.finish()
+    for method in ("cluster", "obs", "ward", "dpp"):
+        assert merge(model, 0.5, method, include=["w1"]).after.group("w1").size <= 10
 
 
 @pytest.mark.parametrize(("keep", "share"), [(0.8, 0.5), (0.5, 0.9)])

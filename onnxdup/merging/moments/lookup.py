@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 from scipy.sparse import csr_array
 
 from onnxdup.merging.moments.analytic import Analytic
@@ -37,7 +38,9 @@ def moments_of(problem: Problem) -> list[SinkMoments] | None:
     """The moments of a problem, computed once."""
     if "moments" not in problem.cache:
         source = provider(problem)
-        problem.cache["moments"] = None if source is None else source.of(problem)
+        with np.errstate(all="ignore"):
+            found = None if source is None else source.of(problem)
+        problem.cache["moments"] = found if found is not None and all(m.finite for m in found) else None
     held = problem.cache["moments"]
     return held if isinstance(held, list) else None
 
@@ -51,4 +54,8 @@ def fits_of(problem: Problem, keep: Index) -> list[Fit] | None:
 def folded_fits(problem: Problem, mix: csr_array, keep: Index) -> list[Fit] | None:
     """The regression of every sink on mixed channels."""
     source = provider(problem)
-    return None if source is None else source.folded(problem, mix, keep)
+    if source is None or moments_of(problem) is None:
+        return None
+    with np.errstate(all="ignore"):
+        found = source.folded(problem, mix, keep)
+    return found if found is not None and all(f.finite for f in found) else None

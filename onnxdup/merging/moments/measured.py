@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
 from onnxdup.channels import ChannelGroup, Trace
 from onnxdup.merging.exact import columns
 from onnxdup.merging.moments.analytic import Analytic
-from onnxdup.merging.moments.sinks import RIDGE, Before, Fit, SinkMoments
+from onnxdup.merging.moments.sinks import Before, Fit, SinkMoments, solved
 from onnxdup.merging.moments.views import View
 from onnxdup.merging.plan import Array, Index
 from onnxdup.merging.problem import Problem
@@ -207,11 +206,7 @@ def _missed(seen: Array, unseen: Array, expected: Array, w: float, places: Index
     """Squared error of the readers' outputs on one half of channels rebuilt by what the other half says."""
     c = w * seen + (1 - w) * expected * (_power(seen) / _power(expected))
     inner = c[np.ix_(places, places)]
-    ridge = RIDGE * max(_power(inner) / len(inner), 1e-30)
-    try:
-        u = cho_solve(cho_factor(inner + ridge * np.eye(len(inner))), c[places]).T
-    except np.linalg.LinAlgError:
-        return float("inf")
+    u = solved(inner, c[places]).T
     left = outgoing.copy()
     left[:, places] -= outgoing @ u
     return float(np.einsum("oi,ij,oj->", left, unseen, left, optimize=True))

@@ -32,6 +32,11 @@ class SinkMoments:
     before: Before | None = None
 
     @property
+    def finite(self) -> bool:
+        """Are these numbers that one can compute with?"""
+        return bool(np.isfinite(self.second).all() and np.isfinite(self.mean).all())
+
+    @property
     def centred(self) -> Array:
         """Covariance where the mean is known, else the uncentred moment."""
         return self.second - np.outer(self.mean, self.mean) if self.known else self.second
@@ -71,20 +76,38 @@ class Fit:
     inner: Array
     same: Index | None = None
 
+    @property
+    def finite(self) -> bool:
+        """Are these numbers that one can compute with?"""
+        return all(bool(np.isfinite(x).all()) for x in (self.wanted, self.given, self.cross, self.inner))
+
     def solve(self) -> tuple[Array, Array]:
         """(U (n·taps, k·taps), constant (n·taps,))."""
         cross, inner = self.cross, self.inner
         if self.known:
             cross = cross - np.outer(self.wanted, self.given)
             inner = inner - np.outer(self.given, self.given)
-        ridge = RIDGE * max(float(np.trace(inner)) / max(len(inner), 1), 1e-30)
-        u = cho_solve(cho_factor(inner + ridge * np.eye(len(inner))), cross.T).T
+        u = solved(inner, cross.T).T
         if self.same is not None:
             u[self.same] = np.eye(len(self.same))
         constant = self.wanted - u @ self.given if self.known else np.zeros(len(u))
         if self.same is not None:
             constant[self.same] = 0.0
         return np.asarray(u), np.asarray(constant)
+
+
+def solved(moment: Array, right: Array) -> Array:
+    """(moment + ridge)⁻¹ right for a positive semidefinite moment; directions that rounding made negative
+    count as absent.
+    """
+    ridge = RIDGE * max(float(np.trace(moment)) / max(len(moment), 1), 1e-30)
+    raised = moment + ridge * np.eye(len(moment))
+    try:
+        return np.asarray(cho_solve(cho_factor(raised), right))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(raised)
+        inverse = np.where(values > ridge, 1 / np.maximum(values, ridge), 0.0)
+        return np.asarray((vectors * inverse) @ (vectors.T @ right))
 
 
 def taps_of(sink: Sink, channels: int) -> list[tuple[int, ...]]:

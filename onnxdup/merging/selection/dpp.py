@@ -27,13 +27,15 @@ def select(problem: Problem, aim: Aim) -> Clusters:
 
 
 def _apart(problem: Problem) -> Array:
-    """Squared distances between responses, at mean 1."""
+    """Squared distances between responses of unit power, at mean 1: loud channels are not more diverse."""
     moments = moments_of(problem)
     if moments is None:
         gram = problem.rows @ problem.rows.T
     else:
         taps = moments[0].taps
         gram = moments[0].centred[::taps, ::taps]
+    power = np.sqrt(np.maximum(np.diag(gram), 1e-30))
+    gram = gram / np.multiply.outer(power, power)
     square = np.diag(gram)
     apart = np.maximum(square[:, None] + square[None, :] - 2 * gram, 0)
     return np.asarray(apart / max(float(apart.mean()), 1e-30))

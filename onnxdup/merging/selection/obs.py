@@ -10,16 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from onnxdup.merging.exact import columns
 from onnxdup.merging.moments import SinkMoments, moments_of
+from onnxdup.merging.moments.sinks import solved
 from onnxdup.merging.plan import Array, Index
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection import blocks, linkage
 from onnxdup.merging.selection.clusters import Aim, Clusters, survivors
 
-RIDGE = 1e-6
 DELAY = 48
 """Removals after which down-dates are applied together, as one matrix product."""
 
@@ -68,8 +67,7 @@ def eliminate(moment: Array, outgoing: Array, taps: int, keep: int = 1) -> tuple
     `moment` is (n·taps, n·taps), `outgoing` (outputs, n·taps), both float64.
     """
     size = len(moment)
-    ridge = RIDGE * max(float(np.trace(moment)) / size, 1e-30)
-    inverse = cho_solve(cho_factor(moment + ridge * np.eye(size)), np.eye(size))
+    inverse = solved(moment, np.eye(size))
     if taps > 1:
         return blocks.eliminate(inverse, outgoing, taps, keep)
     return _one_by_one(inverse, outgoing.T @ outgoing, keep)
