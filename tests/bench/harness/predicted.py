@@ -26,8 +26,8 @@ from scipy.stats import spearmanr
 
 from onnxdup.channels import ChannelGroup, Trace, trace
 from onnxdup.graph import Document, load
-from onnxdup.merging import METHODS
-from onnxdup.merging.methods import order
+from onnxdup.merging import METHODS, Analytic
+from onnxdup.merging.methods import order, problem_of
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def measured_pairs(path: Path, split: Split, args: argparse.Namespace) -> Iterat
 
 def predicted(group: ChannelGroup, traced: Trace, keep: float) -> float | None:
     """Cost over power of the channels that `obs` removes first; None where it knows no moments."""
-    removal = order(METHODS["obs"], group, traced)
+    problem = problem_of(group, traced, Analytic(traced))
+    removal = None if problem is None else order(METHODS["obs"], problem)
     if removal is None:
         return None
     gone = group.size - max(1, round(keep * group.size))

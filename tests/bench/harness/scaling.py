@@ -35,6 +35,7 @@ def main() -> None:
     for width in args.widths:
         rows.append(_isolated(width, args))
         print(" ".join(f"{k} {v}" for k, v in rows[-1].items()), flush=True)
+    rows.sort(key=lambda row: float(row["width"]))
     with (args.out / f"{args.name}.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, rows[0])
         table.writeheader()
