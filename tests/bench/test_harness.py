@@ -22,7 +22,7 @@ def _python(*arguments: str) -> str:
 
 def _run(out: Path, *more: str) -> str:
     model, data = ROOT / "samples" / "mlp_digits.onnx", ROOT / "samples" / "digits_test.npz"
-    fixed = ("--models", str(model), "--data", str(data), "--keep", ".1", "--out", str(out))
+    fixed = ("--models", str(model), "--data", str(data), "--keep", ".125", "--out", str(out))
     return _python("run.py", *fixed, *more)
 
 
@@ -35,7 +35,7 @@ def test_two_methods_are_measured_once_and_tabled(tmp_path: Path) -> None:
     said = _run(tmp_path, "--methods", "cluster", "norm")
     found = _results(tmp_path)
     assert set(found) == {"base", "cluster", "norm"}
-    assert found["cluster"]["kept"] == found["norm"]["kept"] == "0.1"
+    assert found["cluster"]["kept"] == found["norm"]["kept"] == "0.125"
     assert float(found["norm"]["accuracy"]) < float(found["cluster"]["accuracy"])
     assert found["cluster"]["base"] == found["base"]["accuracy"]
     assert int(found["norm"]["parameters"]) < int(found["norm"]["base_parameters"])
