@@ -235,6 +235,14 @@ def export_run(
     opset: Annotated[
         int | None, typer.Option(help="ONNX opset. (default: the exporter's)", show_default=False)
     ] = None,
+    sketch: Annotated[
+        int,
+        typer.Option(
+            help="Store the moment sketch of so many training images in the model (`onnxdup calibrate`); "
+            "0: none.",
+            min=0,
+        ),
+    ] = 0,
     checkpoint: Annotated[
         str,
         typer.Option(
@@ -265,6 +273,8 @@ def export_run(
         opset=opset,
         checkpoint=checkpoint,
     )
+    if sketch:
+        exporting.add_sketch(output, data, restore_model(run, data, checkpoint)[2], sketch, config.seed)
     console = Console(stderr=True, quiet=quiet)
     console.print(
         f"{output}: {output.stat().st_size:,} bytes, onnxruntime within {parity.max_abs_error:.1e} of torch"

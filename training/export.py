@@ -27,6 +27,7 @@ from training.config import TrainConfig
 from training.data import ImageSet
 from training.errors import ConfigError, TrainingError
 from training.scaling import Scaling
+from training.study import tool
 
 Converter = Callable[[nn.Module, torch.Tensor, bool, int | None], onnx.ModelProto]
 
@@ -84,6 +85,18 @@ def write_dataset(path: Path, data: ImageSet, scaling: Scaling, *, limit: int = 
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, x=x, y=data.y_test[: len(x)])
     return len(x)
+
+
+def add_sketch(model: Path, data: ImageSet, scaling: Scaling, images: int, seed: int = 0) -> None:
+    """Store what `images` training images, drawn by `seed`, teach about the layers in the file `model`.
+
+    `onnxdup calibrate` does it; a failure of it is a `TrainingError`.
+    """
+    drawn = np.random.default_rng(seed).permutation(len(data.x_train))[:images]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images.npz"
+        np.savez(path, x=scaling.apply(torch.from_numpy(data.x_train[np.sort(drawn)])).numpy())
+        tool.run("calibrate", model, "--data", path, "-o", model, "--in-place")
 
 
 def _converted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import numpy as np
@@ -135,3 +136,19 @@ def test_model_that_computes_otherwise_is_not_written(tmp_path, digits, runs, mo
     with pytest.raises(TrainingError, match="differs from torch"):
         exporting.export(runs / "mlp", digits, tmp_path / "m.onnx")
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_a_sketch_of_training_images_is_stored_on_request(tmp_path, digits, runs):
+    path = tmp_path / "m.onnx"
+    scaling = restore_model(runs / "cnn", digits)[2]
+    exporting.export(runs / "cnn", digits, path)
+    before = onnx.load(path)
+    exporting.add_sketch(path, digits, scaling, 64)
+    after = onnx.load(path)
+    held = {p.key: p.value for p in after.metadata_props}
+    values = json.loads(held["onnxdup.moments"])["values"]
+    mean = np.frombuffer(base64.b64decode(values["x"]["mean"]), "<f4")
+    drawn = np.sort(np.random.default_rng(0).permutation(len(digits.x_train))[:64])
+    images = scaling.apply(torch.from_numpy(digits.x_train[drawn])).numpy()
+    assert np.abs(mean - images.mean((0, 2, 3))).max() < 1e-4
+    assert len(values) > 2 and after.graph == before.graph
