@@ -13,9 +13,10 @@ from laws.bench import serialise
 from zoo_files import Entry
 from zoo_planter import Planter
 
-from onnxdup.channels import Trace, trace
+from onnxdup.channels import ChannelGroup, Trace, trace
 from onnxdup.evaluation import Comparison, compare
 from onnxdup.graph import Document, load
+from onnxdup.merging.dependence import candidate_path
 from onnxdup.reduce import Reduction, merge
 
 AT_ONCE = 8
@@ -109,6 +110,26 @@ def removed(reduction: Reduction) -> Counter[str]:
     for merged in reduction.plan.merges:
         found[merged.group] += merged.size - len(merged.keep)
     return found
+
+
+def unexpected(found: Specimen, planted: Counter[str], reduction: Reduction) -> dict[str, tuple[int, int]]:
+    """Groups that did not lose what was planted in them: (lost, planted).
+
+    Linear groups may lose more: where layers before them get narrower, they become wider than their rank.
+    """
+    gone = removed(reduction)
+    linear = {g.name for g in found.free if _is_linear(g)}
+    return {
+        name: (gone[name], planted[name])
+        for name in gone.keys() | planted.keys()
+        if gone[name] < planted[name] or (gone[name] > planted[name] and name not in linear)
+    }
+
+
+def _is_linear(group: ChannelGroup) -> bool:
+    """Do its channels meet linear operators alone?"""
+    path = candidate_path(group)
+    return path is not None and path.linear
 
 
 def excess(comparison: Comparison) -> dict[str, float]:
