@@ -1,10 +1,11 @@
 """Choosing by bisection among many cuts does not spoil the confidence with which `--max-drop` is shown.
 
-The largest of many models that pass a test may have passed by luck. Bisection runs few tests, and nearly all
-far from the limit, so that this hardly matters where the drop grows along the path. (Where it stays just above
-the limit for long it does: .25 to .4 instead of .1 in this simulation. Testing in a fixed order, smallest cut
-first, until one fails would be safe there too, but it keeps a third of what bisection keeps as soon as 30 % of the
-answers change by chance, and runs twice as many models. `--holdout` measures the choice on other data.)
+The largest of many models that pass a test may have passed by luck. Bisection runs few tests, and nearly
+all far from the limit, so that this hardly matters where the drop grows along the path. (Where it stays
+just above the limit for long it does: .25 to .4 instead of .1 in this simulation. Testing in a fixed order,
+smallest cut first, until one fails would be safe there too, but it keeps a third of what bisection keeps as
+soon as 30 % of the answers change by chance, and runs twice as many models. `--holdout` measures the choice
+on other data.)
 """
 
 from __future__ import annotations
