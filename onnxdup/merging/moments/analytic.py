@@ -44,12 +44,11 @@ class Analytic:
         self._drawn: dict[int, Drawn | None] = {}
         self._answers: dict[tuple[int, str], Known | None] = {}
         self._problems: dict[int, Problem] = {}
-        self._ready = False
 
     def of(self, problem: Problem) -> list[SinkMoments] | None:
         """Moments at every sink of a group; None where they cannot be told."""
         group = problem.group
-        if group.size > LARGEST or any(s.use is None for s in group.sinks):
+        if not _tellable(group):
             return None
         expanded = self._expand(group)
         if expanded is not None:
@@ -64,7 +63,7 @@ class Analytic:
         """The regressions on channels whose pre-activations are mix @ those of the group, with the carriers
         of `keep`. None where that has no closed form.
         """
-        expanded = None if self.of(problem) is None else self._expand(problem.group)
+        expanded = self._expand(problem.group) if _tellable(problem.group) else None
         return None if expanded is None else expanded.folded(mix, keep)
 
     def _known(self, number: int, value: str) -> Known | None:
@@ -110,7 +109,7 @@ class _Expanded:
     def __init__(self, problem: Problem, mean: Array, spread: Array, known: bool, apart: _Apart) -> None:
         self.problem, self.known_mean, self.apart = problem, known, apart
         self.certain = known
-        self.mean, self.spread = mean, spread
+        self.mean = mean
         n = problem.group.size
         sinks = range(len(problem.group.sinks))
         self.series = [np.zeros((n, 1))] * len(sinks)
@@ -197,15 +196,11 @@ class _Apart:
         spreads = block.spreads if block.mean is not None else ()
         self.weight = [s[:, 0] for s in spreads] if len(spreads) == len(here) else self.own
         self.total = np.sqrt(np.maximum(np.sum([w**2 for w in self.weight], axis=0), TINY))
-        self.made: dict[tuple[int, ...], Array] = {}
 
     def at(self, offset: tuple[int, ...]) -> Array:
         """(channels, channels) in [-1, 1]."""
-        if offset not in self.made:
-            self.made = {(0, 0): self.made[(0, 0)]} if (0, 0) in self.made else {}
-            whole = self.covariance(offset) / np.multiply.outer(self.total, self.total)
-            self.made[offset] = np.clip(whole, -1.0, 1.0)
-        return self.made[offset]
+        whole = self.covariance(offset) / np.multiply.outer(self.total, self.total)
+        return np.asarray(np.clip(whole, -1.0, 1.0))
 
     def covariance(self, offset: tuple[int, ...]) -> Array:
         """(channels, channels)."""
@@ -239,6 +234,11 @@ def _gauss(problem: Problem, block: Block, feeds: list[Feed], apart: _Apart) -> 
 def _response(problem: Problem, z: Array, k: int) -> Array:
     out = respond(problem.reader, z)[k]
     return np.full_like(z, np.nan) if out is None else out
+
+
+def _tellable(group: ChannelGroup) -> bool:
+    """Few enough channels for matrices, all of them read through weights."""
+    return group.size <= LARGEST and all(s.use is not None for s in group.sinks)
 
 
 def _composite(problem: Problem) -> bool:
