@@ -19,5 +19,4 @@ def generator(problem: Problem, aim: Aim) -> np.random.Generator:
 def select(problem: Problem, aim: Aim) -> Clusters:
     """As many channels as are asked for, or as the paper leaves at tau, each set equally likely."""
     n = problem.group.size
-    count = aim.count or components.select(problem, aim).count
-    return survivors(n, generator(problem, aim).permutation(n)[:count])
+    return survivors(n, generator(problem, aim).permutation(n)[: components.wanted(problem, aim)])

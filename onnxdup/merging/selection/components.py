@@ -20,3 +20,8 @@ def select(problem: Problem, aim: Aim) -> Clusters:
             np.asarray(single_linkage_to(problem.filters, reachable(problem.filters, aim.count)), np.int64)
         )
     return Clusters(np.asarray(similarity_components(problem.filters, [aim.tau])[0], np.int64))
+
+
+def wanted(problem: Problem, aim: Aim) -> int:
+    """The count that is asked for, else that of the components at tau."""
+    return aim.count or select(problem, aim).count

@@ -20,8 +20,7 @@ RIDGE = 1e-3
 
 def select(problem: Problem, aim: Aim) -> Clusters:
     """A k-DPP sample; without moments, of the similarity of the effective rows."""
-    n = problem.group.size
-    count = aim.count or components.select(problem, aim).count
+    n, count = problem.group.size, components.wanted(problem, aim)
     kernel = np.exp(-BETA * _apart(problem)) + RIDGE * np.eye(n)
     return survivors(n, sample(kernel, count, chance.generator(problem, aim)))
 
@@ -54,12 +53,12 @@ def sample(kernel: Array, count: int, random: np.random.Generator) -> Index:
         if left > 1:
             pivot = int(np.argmax(np.abs(chosen[i])))
             rest = np.delete(chosen, pivot, 1)
-            rest = rest - np.outer(chosen[:, pivot], rest_row(chosen, i, pivot))
+            rest = rest - np.outer(chosen[:, pivot], _rest_row(chosen, i, pivot))
             chosen, _ = np.linalg.qr(rest)
     return np.sort(np.asarray(items, np.int64))
 
 
-def rest_row(chosen: Array, item: int, pivot: int) -> Array:
+def _rest_row(chosen: Array, item: int, pivot: int) -> Array:
     """What each other vector has to give up to vanish at `item`."""
     return np.asarray(np.delete(chosen[item], pivot) / chosen[item, pivot])
 

@@ -25,7 +25,7 @@ FEATURES = 4096
 def kmeans(problem: Problem, aim: Aim) -> Clusters:
     """k-means on the effective rows."""
     rows = compressed(np.concatenate(problem.parts[:1] + problem.carriers, 1))
-    count = _count(problem, aim)
+    count = linkage.wanted(problem, aim)
     seeds = generator(problem, aim)
     _, labels = kmeans2(rows, count, iter=ROUNDS, minit="++", rng=seeds, missing="warn")
     return Clusters(_dense(labels))
@@ -37,16 +37,12 @@ def agglomerate(problem: Problem, aim: Aim) -> Clusters:
     read = [columns(s, problem.reader).astype(np.float64) for s in readers]
     made = np.concatenate([problem.rows, *problem.carriers], 1)
     tree = ward(compressed(np.concatenate([_level(made), *map(_level, read)], 1)))
-    return Clusters(_dense(fcluster(tree, _count(problem, aim), "maxclust")))
+    return Clusters(_dense(fcluster(tree, linkage.wanted(problem, aim), "maxclust")))
 
 
 def _level(rows: Array) -> Array:
     """Rows of mean square 1: what is made of a channel and what is read of it count alike."""
     return np.asarray(rows / max(float(np.sqrt((rows**2).sum(1).mean())), TINY))
-
-
-def _count(problem: Problem, aim: Aim) -> int:
-    return aim.count or linkage.select(problem, aim).count
 
 
 def compressed(rows: Array) -> Array:

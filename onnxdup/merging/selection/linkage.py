@@ -25,6 +25,11 @@ def select(problem: Problem, aim: Aim) -> Clusters:
     return Clusters(cells(problem.parts, aim.tau, problem.metric))
 
 
+def wanted(problem: Problem, aim: Aim) -> int:
+    """The count that is asked for, else that of the clusters at tau."""
+    return aim.count or select(problem, aim).count
+
+
 def cells(parts: Sequence[Array], tau: float, metric: Metric) -> Index:
     """Clusters (n,) in which every pair is similar in every part: each part is linked inside the cells
     before it.

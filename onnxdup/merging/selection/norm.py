@@ -26,5 +26,5 @@ def euclidean(problem: Problem, aim: Aim) -> Clusters:
 
 def largest(score: Array, problem: Problem, aim: Aim) -> Index:
     """As many channels as are asked for, or as the paper leaves at tau, of largest score."""
-    count = aim.count or components.select(problem, aim).count
-    return np.asarray(np.argsort(-score, kind="stable")[:count], np.int64)
+    order = np.argsort(-score, kind="stable")
+    return np.asarray(order[: components.wanted(problem, aim)], np.int64)

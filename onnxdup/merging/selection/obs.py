@@ -57,8 +57,8 @@ def select(problem: Problem, aim: Aim) -> Clusters:
     found = removal(problem)
     if found is None:
         return linkage.select(problem, aim)
-    count = aim.count or int(linkage.select(problem, aim).labels.max()) + 1
-    return survivors(n, np.setdiff1d(np.arange(n), found.sequence[: n - count]))
+    gone = found.sequence[: n - linkage.wanted(problem, aim)]
+    return survivors(n, np.setdiff1d(np.arange(n), gone))
 
 
 def eliminate(moment: Array, outgoing: Array, taps: int, keep: int = 1) -> tuple[Index, Array]:

@@ -18,11 +18,10 @@ from onnxdup.merging.selection.clusters import Aim, Clusters, heirs
 def select(problem: Problem, aim: Aim) -> Clusters:
     """Channels are given away one by one until so many are left."""
     n = problem.group.size
-    count = aim.count or components.select(problem, aim).count
     apart = _squared_distances(problem.rows)
     square = _read(problem)
     target = np.arange(n)
-    for _ in range(n - count):
+    for _ in range(n - components.wanted(problem, aim)):
         saliency = apart * np.maximum(np.diag(square), 0)[None, :]
         i, j = divmod(int(np.argmin(saliency)), n)
         square[i, :] += square[j, :]
