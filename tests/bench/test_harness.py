@@ -76,3 +76,18 @@ print(json.dumps([tied(first, line("b", rates)) for rates in json.loads(sys.argv
 def test_ties_are_differences_within_the_spread() -> None:
     rates = [[0.7, 0.71, 0.69], [0.799, 0.8, 0.8], [0.9, 0.6, 0.8], [0.7]]
     assert json.loads(_python("-c", _TIES, json.dumps(rates))) == [False, True, True, False]
+
+
+_MARKDOWN = "import sys, pathlib, shrunk; print(shrunk.markdown([pathlib.Path(sys.argv[1])]))"
+
+
+def test_shrink_against_the_best_tau_of_the_paper(tmp_path: Path) -> None:
+    model, data = ROOT / "samples" / "mlp_digits_padded.onnx", ROOT / "samples" / "digits_test.npz"
+    fixed = ("--models", str(model), "--data", str(data), "--max-drop", "4", "--out", str(tmp_path))
+    _python("shrunk.py", *fixed)
+    with (tmp_path / "shrunk.csv").open(encoding="utf-8") as file:
+        found = {row["method"]: row for row in csv.DictReader(file)}
+    removed = {name: float(row["parameters_removed"]) for name, row in found.items()}
+    assert 1 > removed["shrunk"] > removed["papers"] > 0.4, "160 exact duplicates and more"
+    table = _python("-c", _MARKDOWN, str(tmp_path / "shrunk.csv"))
+    assert f"| mlp_digits_padded | {100 * removed['shrunk']:.1f} % |" in table and "tau" in table

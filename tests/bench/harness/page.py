@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import goals
+import shrunk
 import table
 from cells import Book, Outcome
 from peers import PEERS
@@ -30,7 +31,7 @@ def page(folder: Path, jobs: Sequence[dict[str, Any]]) -> str:
         *_tables(books, jobs),
         _peers(),
     ]
-    parts += [*_predicted(folder), *_scaling(folder), PROSE["commands"]]
+    parts += [*_shrunk(folder), *_predicted(folder), *_scaling(folder), PROSE["commands"]]
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
 
 
@@ -76,6 +77,11 @@ def _peers() -> str:
 def _predicted(folder: Path) -> Iterator[str]:
     for path in sorted(folder.glob("predicted*/predicted.md")):
         yield PROSE["predicted"].format(table=path.read_text(encoding="utf-8"))
+
+
+def _shrunk(folder: Path) -> Iterator[str]:
+    if rows := shrunk.markdown(sorted(folder.glob("shrunk*/shrunk.csv"))):
+        yield PROSE["shrunk"].format(table=rows)
 
 
 def _scaling(folder: Path) -> Iterator[str]:

@@ -4,7 +4,7 @@
 
 The first half of the images chooses, the second is measured on. The paper's tau is the one of TAUS that
 removes the most while the drop is shown to be at most `--max-drop` at 95 %, the rule that `shrink` applies.
-DIR/shrunk.csv gets a line per model and method, DIR/shrunk.md a table.
+DIR/shrunk.csv gets a line per model and method; `page` makes a table of all such files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,7 +74,6 @@ def main() -> None:
         table = csv.writer(file)
         table.writerow([f.name for f in fields(Found)])
         table.writerows(astuple(f) for f in found)
-    (args.out / "shrunk.md").write_text(markdown(found), encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,15 +134,25 @@ def _saved(result: onnxdup.Merged | onnxdup.Shrunk) -> onnx.ModelProto:
         return onnx.load(result.save(Path(folder) / "small.onnx"))
 
 
-def markdown(found: list[Found]) -> str:
-    """A table of what was removed and lost."""
-    body = ["| model | method | parameters removed | drop measured | setting | seconds |", "|---" * 6 + "|"]
-    for f in found:
-        share = f"{100 * f.parameters_removed:.1f} %"
-        body.append(
-            f"| {f.model} | {f.method} | {share} | {f.drop_measured:.2f} | {f.setting} | {f.seconds:g} |"
-        )
-    return "\n".join(body) + "\n"
+def markdown(files: Sequence[Path]) -> str:
+    """A table of what was removed and lost, a line per model; empty without files."""
+    rows: dict[str, dict[str, dict[str, str]]] = {}
+    for path in files:
+        with path.open(encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                rows.setdefault(row["model"], {})[row["method"]] = row
+    head = (
+        "| model | shrink: parameters removed | points lost | best tau of `paper` | removed | points lost |"
+    )
+    body = [
+        f"| {name} | {_cells(m['shrunk'])} | {m['papers']['setting']} | {_cells(m['papers'])} |"
+        for name, m in rows.items()
+    ]
+    return "\n".join([head, "|---" * 6 + "|", *body]) if rows else ""
+
+
+def _cells(row: dict[str, str]) -> str:
+    return f"{100 * float(row['parameters_removed']):.1f} % | {float(row['drop_measured']):.2f}"
 
 
 if __name__ == "__main__":
