@@ -58,10 +58,11 @@ class Candidates:
         self._problems: dict[str, Problem] = {}
         self._seed = seed
         self._last: tuple[dict[str, int], tuple[Merge, ...]] | None = None
-        self._moments: Moments = Analytic(job.trace)
+        analytic = Analytic(job.trace)
+        self._moments: Moments = analytic
         if calibration is not None:
             say("measuring layers on the calibration data")
-            self._moments = measure(job.trace, list(self.groups.values()), calibration, Analytic(job.trace))
+            self._moments = measure(job.trace, list(self.groups.values()), calibration, analytic)
         for name, group in list(self.groups.items()):
             say(f"error curve of {name}")
             self._add(group)
