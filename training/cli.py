@@ -259,8 +259,8 @@ def export_run(
     the scaling are in the model's metadata, key training.scaling.
     """
     from training import export as exporting
-    from training.checkpoint import restore_model
     from training.data import load_dataset
+    from training.scaling import Scaling
 
     config = TrainConfig.load(run / "config.json")
     data = load_dataset(config.data, data_dir, limit=config.limit)
@@ -273,8 +273,9 @@ def export_run(
         opset=opset,
         checkpoint=checkpoint,
     )
+    scaling = Scaling.fit(config.scaling, data)
     if sketch:
-        exporting.add_sketch(output, data, restore_model(run, data, checkpoint)[2], sketch, config.seed)
+        exporting.add_sketch(output, data, scaling, sketch, config.seed)
     console = Console(stderr=True, quiet=quiet)
     console.print(
         f"{output}: {output.stat().st_size:,} bytes, onnxruntime within {parity.max_abs_error:.1e} of torch"
@@ -283,9 +284,7 @@ def export_run(
         soft_wrap=True,
     )
     if test_data:
-        count = exporting.write_dataset(
-            test_data, data, restore_model(run, data, checkpoint)[2], limit=test_limit
-        )
+        count = exporting.write_dataset(test_data, data, scaling, limit=test_limit)
         console.print(f"{test_data}: {count:,} images", highlight=False, soft_wrap=True)
 
 
