@@ -22,12 +22,12 @@ import onnx
 import torch
 from torch import nn
 
+from training import tool
 from training.checkpoint import SNAPPED, load_metrics, newest, restore_model
 from training.config import TrainConfig
 from training.data import ImageSet
 from training.errors import ConfigError, TrainingError
 from training.scaling import Scaling
-from training.study import tool
 
 Converter = Callable[[nn.Module, torch.Tensor, bool, int | None], onnx.ModelProto]
 

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="studies draw their figures with matplotlib")
 
-from training import loop
+from training import loop, tool
 from training.errors import ConfigError, TrainingError
-from training.study import runner, tables, tool
+from training.study import runner, tables
 from training.study.base import Study
 from training.study.lab import Lab
 from training.study.settings import Settings

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from training import tool
 from training.studies import compression
-from training.study import common, tool
+from training.study import common
 from training.study.base import Cell, Results, Study, Tables
 from training.study.lab import Lab
 from training.study.page import Page

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from training.study import common, figures, tables, tool
+from training import tool
+from training.study import common, figures, tables
 from training.study.base import Cell, Results, Row, Study, Tables
 from training.study.lab import Lab, Run
 from training.study.page import Page

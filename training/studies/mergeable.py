@@ -8,7 +8,8 @@ DeCov and OrthoReg are there for contrast.
 
 from __future__ import annotations
 
-from training.study import common, figures, tables, tool
+from training import tool
+from training.study import common, figures, tables
 from training.study.base import Cell, Results, Row, Study, Tables, Value
 from training.study.lab import Lab
 from training.study.page import Page, paragraphs

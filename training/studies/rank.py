@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from training.study import common, figures, tool
+from training import tool
+from training.study import common, figures
 from training.study.base import Results, Study, Value
 from training.study.page import Page
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from training.study import figures, tables, tool
+from training import tool
+from training.study import figures, tables
 from training.study.base import Cell, Results, Row, Tables, Value
 from training.study.lab import Lab, Run
 from training.study.page import Page
