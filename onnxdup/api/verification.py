@@ -13,7 +13,7 @@ from onnxdup.graph import Document, check
 from onnxdup.merging import MergePlan
 from onnxdup.reduce import Reduction, replay
 from onnxdup.reporting.change import Measured, verification_report
-from onnxdup.reporting.judge import Limits, demand, exactness, judge
+from onnxdup.reporting.judge import Limits, demand, exactness, judge, related
 from onnxdup.reporting.ledger import derive, exact_rounds, ledger_path, read
 from onnxdup.reporting.schema import Check, VerificationReport
 
@@ -107,6 +107,9 @@ def verification(
         held = read(path)
         checks.append(derive(original, reduced, held))
         exact = exact or held.complete
+    if not exact and limits.max_drop is None and limits.min_agreement is None:
+        checks = [*related(found), *checks]
+        notes.append("outputs were held to no limit: give --max-drop, --min-agreement or --rtol")
     checks = [*judge(found, limits, exact=exact), *checks]
     return verification_report(original, reduced, found, checks, notes)
 

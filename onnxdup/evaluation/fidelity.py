@@ -25,7 +25,7 @@ class Fidelity:
     model's output (0 where both are 0). `cosine` is taken over all elements together (1 where both are zero).
     `agreement` is the share of samples with the same top-1 class, None where the output holds no class
     scores. `finite` says that every value of the second model's output is; `note` says what made an error
-    infinite.
+    infinite. Outputs of other kinds or shapes are not `comparable`.
     """
 
     output: str
@@ -38,6 +38,7 @@ class Fidelity:
     agreement: float | None
     finite: bool
     note: str = ""
+    comparable: bool = True
 
     @property
     def identical(self) -> bool:
@@ -54,7 +55,7 @@ class FidelityMeter:
         self.largest = self.total = self.scale = 0.0
         self.products = np.zeros(3)  # <a, b>, |a|², |b|²
         self.answers = self.agreed = 0
-        self.finite = True
+        self.finite = self.comparable = True
         self.note = ""
 
     def add(self, first: Any, second: Any) -> None:
@@ -62,6 +63,7 @@ class FidelityMeter:
         self._count_answers(first, second)
         pairs, note = _aligned(first, second)
         if note:
+            self.comparable = False
             self.note, self.largest, self.total = note, math.inf, math.inf
             self.finite = self.finite and all_finite(second)
             return
@@ -113,10 +115,11 @@ class FidelityMeter:
             mean_absolute_error=self.total / self.elements if self.elements else self.total,
             relative_error=_ratio(self.largest, self.scale),
             scale=self.scale,
-            cosine=_cosine(*self.products.tolist()),
-            agreement=self.agreed / self.answers if self.answers else None,
+            cosine=_cosine(*self.products.tolist()) if self.comparable else 0.0,
+            agreement=self.agreed / self.answers if self.answers and self.comparable else None,
             finite=self.finite,
             note=self.note,
+            comparable=self.comparable,
         )
 
 

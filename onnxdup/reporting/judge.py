@@ -79,6 +79,20 @@ def _ran(found: Comparison) -> Check:
     return Check("loads and runs", "passed", f"onnxruntime, {found.placement}")
 
 
+def related(found: Comparison) -> tuple[Check, ...]:
+    """What a comparison that is held to no limit must still show; empty where it does.
+
+    Outputs have the same shapes (which may depend on values in a detector), and none is further from the
+    original's than zeros are, in its largest error and in direction (cosine below 1/2 at equal lengths).
+    """
+    other = [
+        Check("same shapes", "failed", f"{f.output}: {f.note}") for f in found.fidelity if not f.comparable
+    ]
+    far = [f for f in found.fidelity if f.comparable and f.relative_error >= 1 and f.cosine < 0.5]
+    words = "is further from the original's than zeros would be"
+    return (*other[:1], *(Check("related outputs", "failed", f"{f.output} {words}") for f in far[:1]))
+
+
 def _finite(found: Comparison) -> Check:
     wrong = [f.output for f in found.fidelity if not f.finite and not math.isfinite(f.max_absolute_error)]
     if wrong:

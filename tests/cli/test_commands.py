@@ -276,3 +276,21 @@ def test_random_models_cannot_be_verified(cli: Cli, tmp_path: Path) -> None:
     path = save(noise, tmp_path / "r.onnx")
     done = cli("verify", path, path)
     assert done.code in (0, 4) and "Traceback" not in done.err
+
+
+def test_verify_without_limits_still_tells_two_models_apart(cli: Cli, model: Path, tmp_path: Path) -> None:
+    wider, negated = mlp(), mlp()
+    weight, bias = wider.graph.initializer[-2:]
+    for tensor, axis in ((weight, 0), (bias, 0)):
+        array = onnx.numpy_helper.to_array(tensor)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(np.concatenate([array, array], axis), tensor.name))
+    del wider.graph.output[0].type.tensor_type.shape.dim[:]
+    done = cli("verify", model, save(wider, tmp_path / "wider.onnx"))
+    assert done.code == 1 and "same shapes" in done.out
+    for tensor in negated.graph.initializer[-2:]:
+        tensor.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(tensor), tensor.name))
+    other = save(negated, tmp_path / "negated.onnx")
+    done = cli("verify", model, other)
+    assert done.code == 1 and "further from the original's than zeros" in done.out
+    done = cli("verify", model, other, "--min-agreement", "0")
+    assert done.code == 0 and "no limit" not in done.out
