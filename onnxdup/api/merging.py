@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from onnxdup import __version__
+from onnxdup.api.result import Result, write_ledger
 from onnxdup.api.verification import Runs, examine
-from onnxdup.errors import GateFailed, InputError, UsageError
+from onnxdup.errors import GateFailed, InputError
 from onnxdup.evaluation.data import Dataset, as_dataset
 from onnxdup.graph import Document, load, materialised, write
 from onnxdup.merging import MergePlan
@@ -17,7 +18,7 @@ from onnxdup.reduce import Reduction, replay
 from onnxdup.reduce import merge as reduce_model
 from onnxdup.reporting import change, schema
 from onnxdup.reporting.judge import Limits, demand, verdict
-from onnxdup.reporting.ledger import Ledger, exact_rounds, ledger_of, ledger_path
+from onnxdup.reporting.ledger import Ledger, exact_rounds, ledger_of
 from onnxdup.reporting.runs import identity
 
 Say = Callable[[str], None]
@@ -32,24 +33,8 @@ class Rejected(GateFailed):
         self.report = report
 
 
-@dataclass(frozen=True)
-class Merged:
+class Merged(Result[schema.MergeReport]):
     """A verified smaller model, with its `report`, `plan` and `ledger` of exact merges (None without)."""
-
-    document: Document = field(repr=False)
-    report: schema.MergeReport
-    plan: MergePlan = field(repr=False)
-    ledger: Ledger | None = field(repr=False)
-
-    def save(self, path: str | Path, *, in_place: bool = False, ledger: str | Path | None = None) -> Path:
-        """Writes the model, and the ledger beside it (default: PATH.ledger.json); returns the path."""
-        written = write(self.document, path, in_place=in_place)[0]
-        write_ledger(self.ledger, written, ledger)
-        return written
-
-    def save_plan(self, path: str | Path) -> None:
-        """Writes the plan as JSON, for `merge(plan=...)`."""
-        write_plan(self.plan, Path(path))
 
 
 @dataclass(frozen=True)
@@ -125,22 +110,6 @@ def deliver(
     output = identity(load(written), str(target.output))
     report = _report(reduction, seen[-1], output, str(beside) if beside else None)
     return Merged(result, report, reduction.plan, ledger)
-
-
-def write_ledger(ledger: Ledger | None, model: Path, path: str | Path | None = None) -> Path | None:
-    """Writes a ledger beside a model, or at `path`; a ledger left there by an earlier merge goes."""
-    beside = ledger_path(model) if path is None else Path(path)
-    if ledger is not None:
-        _write_text(beside, ledger.to_json())
-        return beside
-    if path is None:
-        beside.unlink(missing_ok=True)
-    return None
-
-
-def write_plan(plan: MergePlan, path: Path) -> None:
-    """Writes a plan file."""
-    _write_text(path, plan.to_json())
 
 
 def _reduce(document: Document, choice: Choice, runs: Runs, say: Say) -> Reduction:
@@ -227,10 +196,3 @@ def _summary(plan: MergePlan) -> schema.PlanSummary:
         removed[id(merge) in proven] += merge.size - len(merge.keep)
     groups = len({m.group for m in plan.merges})
     return schema.PlanSummary(plan.method, plan.tau, groups, removed[True], removed[False])
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", file=path) from error

@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from onnxdup import __version__
-from onnxdup.api.merging import Rejected, Target, calibration_data, deliver, write_ledger, write_plan
+from onnxdup.api.merging import Rejected, Target, calibration_data, deliver
+from onnxdup.api.result import Result
 from onnxdup.api.verification import Runs
 from onnxdup.errors import CannotVerify, GateFailed, UsageError
 from onnxdup.evaluation import compare, cost
 from onnxdup.evaluation.data import Dataset
 from onnxdup.evaluation.source import MadeUpSource
-from onnxdup.graph import Document, load, write
-from onnxdup.merging import MergePlan
+from onnxdup.graph import Document, load
 from onnxdup.reduce.budget import Budget, within
 from onnxdup.reduce.meter import Meter
 from onnxdup.reduce.search import OutOfReach
@@ -27,7 +27,6 @@ from onnxdup.reduce.state import State
 from onnxdup.reporting import search_build
 from onnxdup.reporting.change import Measured
 from onnxdup.reporting.judge import Limits
-from onnxdup.reporting.ledger import Ledger
 from onnxdup.reporting.schema import Check
 from onnxdup.reporting.search_schema import Holdout, ShrinkReport
 
@@ -45,24 +44,8 @@ class OverBudget(GateFailed):
         self.report = report
 
 
-@dataclass(frozen=True)
-class Shrunk:
+class Shrunk(Result[ShrinkReport]):
     """A verified smaller model, with its `report`, `plan` and `ledger` of exact merges (None without)."""
-
-    document: Document = field(repr=False)
-    report: ShrinkReport
-    plan: MergePlan = field(repr=False)
-    ledger: Ledger | None = field(repr=False)
-
-    def save(self, path: str | Path, *, in_place: bool = False, ledger: str | Path | None = None) -> Path:
-        """Writes the model, and the ledger beside it (default: PATH.ledger.json); returns the path."""
-        written = write(self.document, path, in_place=in_place)[0]
-        write_ledger(self.ledger, written, ledger)
-        return written
-
-    def save_plan(self, path: str | Path) -> None:
-        """Writes the plan as JSON, for `merge(plan=...)`."""
-        write_plan(self.plan, Path(path))
 
 
 @dataclass(frozen=True)
