@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from onnxdup.gate.schema_files import write
+from onnxdup.gate.schema_files import FOLDER, schemas
+from onnxdup.reporting.schema_files import write
 
-write()
+write(FOLDER, schemas())

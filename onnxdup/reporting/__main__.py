@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from onnxdup.reporting.schema_files import write
+from onnxdup.reporting.schema_files import FOLDER, schemas, write
 
-write()
+write(FOLDER, schemas())

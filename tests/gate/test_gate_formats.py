@@ -18,6 +18,7 @@ from onnxdup.gate.archive import facts_of, read, read_archive
 from onnxdup.gate.formats import FORMATS, of_suffix
 from onnxdup.gate.view import of_check
 from onnxdup.reporting import text
+from onnxdup.reporting.schema_files import text as schema_text
 
 # The part of the OASIS schema of SARIF 2.1.0 that a log of ours uses, with its required properties.
 _TEXT = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string", "minLength": 1}}}
@@ -81,9 +82,7 @@ def schema(name: str) -> Any:
 
 def test_schema_files_are_those_of_the_classes() -> None:
     for name, content in schema_files.schemas().items():
-        assert (schema_files.FOLDER / name).read_text() == schema_files.text(content), (
-            "python -m onnxdup.gate"
-        )
+        assert (schema_files.FOLDER / name).read_text() == schema_text(content), "python -m onnxdup.gate"
         jsonschema.Draft202012Validator.check_schema(content)
 
 
