@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +38,7 @@ def command(context: click.Context, /, *, provider: str) -> int:
 def _json(found: Environment) -> str:
     from onnxdup.reporting import codec
 
-    return json.dumps(codec.to_dict(found), indent=2, ensure_ascii=False) + "\n"
+    return codec.to_json(found)
 
 
 def _of_suffix(path: Path) -> str:

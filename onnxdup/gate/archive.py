@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from onnxdup.errors import InputError
 from onnxdup.gate.schema import CheckReport, Facts, Reference
 from onnxdup.reporting import codec
-from onnxdup.reporting.formats import from_json
+from onnxdup.reporting.formats import OTHER
 from onnxdup.reporting.schema import (
+    DOCUMENTS,
     Artefact,
     EvaluationReport,
     Fidelity,
@@ -38,15 +39,8 @@ def read_archive(path: str | Path) -> tuple[Facts, ...]:
 
 def read(text: str) -> Artefact | CheckReport:
     """Any document from its JSON text."""
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"not JSON: {error}") from error
-    if not isinstance(data, dict) or data.get("schema") != "onnxdup/check":
-        return from_json(text)
-    if str(data.get("schema_version")).split(".")[0] != "1":
-        raise InputError(f"schema version {data.get('schema_version')} is not supported")
-    return codec.from_dict(CheckReport, data)
+    documents: Mapping[str, type[Artefact | CheckReport]] = {**DOCUMENTS, "onnxdup/check": CheckReport}
+    return codec.from_json(text, documents, OTHER)
 
 
 def facts_of(document: Artefact | CheckReport) -> tuple[Facts, ...]:

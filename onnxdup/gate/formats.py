@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from onnxdup.gate import sarif
 from onnxdup.gate.schema import CheckReport
 from onnxdup.gate.view import cases, of_check
-from onnxdup.reporting import codec, formats, github, junit, markdown, text
-
-
-def to_json(report: CheckReport) -> str:
-    """JSON as declared in `schemas/check.json`; non-finite numbers are null."""
-    return json.dumps(codec.to_dict(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
+from onnxdup.reporting import formats, github, junit, markdown, text
+from onnxdup.reporting.codec import to_json
 
 FORMATS: Mapping[str, Callable[[CheckReport], str]] = {
     "text": lambda report: text.render(of_check(report)),

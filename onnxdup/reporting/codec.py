@@ -8,6 +8,7 @@ Numbers that JSON cannot say (NaN, ±inf) become null, so every `float` field ma
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -18,12 +19,38 @@ from onnxdup.errors import InputError
 
 T = TypeVar("T")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MAJOR = "1"
+"""The major version of the documents that are read."""
 _SCALARS: dict[type, dict[str, Any]] = {
     bool: {"type": "boolean"},
     int: {"type": "integer"},
     float: {"type": ["number", "null"]},
     str: {"type": "string"},
 }
+
+
+def to_json(document: Any) -> str:
+    """JSON text of a dataclass tree: fields in the order of the class, two-space indent."""
+    return json.dumps(to_dict(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(text: str, documents: Mapping[str, type[T]], wrong: str) -> T:
+    """The document of a JSON text, of the class in `documents` that its field `schema` names.
+
+    InputError where the text is not JSON, where it is none of them (`wrong` says so), and where it is of
+    another major version.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"not JSON: {error}") from error
+    name = data.get("schema") if isinstance(data, dict) else None
+    if not isinstance(name, str) or name not in documents:
+        raise InputError(wrong)
+    version = str(data.get("schema_version"))
+    if version.partition(".")[0] != MAJOR:
+        raise InputError(f"schema version {version} is not supported", remedy=f"this onnxdup reads {MAJOR}.x")
+    return from_dict(documents[name], data)
 
 
 def to_dict(value: Any) -> Any:

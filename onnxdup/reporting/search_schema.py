@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from onnxdup.reporting.schema import (
     Accuracy,
@@ -147,4 +147,4 @@ class SweepReport:
 
 
 SearchReport = ShrinkReport | SweepReport
-DOCUMENTS: Mapping[str, type[Any]] = {"onnxdup/shrink": ShrinkReport, "onnxdup/sweep": SweepReport}
+DOCUMENTS: Mapping[str, type[SearchReport]] = {"onnxdup/shrink": ShrinkReport, "onnxdup/sweep": SweepReport}

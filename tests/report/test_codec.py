@@ -60,6 +60,7 @@ def test_non_finite_numbers_are_null_and_read_back_as_nan() -> None:
         ({"models": [{}]}, "models[0].model"),
         ({"tool": {"name": "onnxdup", "version": 1}}, "tool.version"),
         ({"schema": "onnxdup/other"}, "schema"),
+        ({"schema": ["onnxdup/report"]}, "schema"),
         ({"schema_version": "2.0"}, "schema version 2.0"),
         ({"failures": "none"}, "failures"),
     ],
