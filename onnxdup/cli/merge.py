@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 
 METHODS = (
-    "exact (at tau 1), cluster (default below), obs, ward, or for comparison paper, fold, fold-ward, "
+    "exact (at tau 1), cluster (default below), obs, refine, ward, or for comparison paper, fold, fold-ward, "
     "fold-repair, neuron-merging, srinivas-babu, dpp, norm, norm-l2, random"
 )
-WAYS = "none, sum, scaled-sum, mean, weighted-mean, paper-mean, repair, least-squares, folded-least-squares"
+WAYS = (
+    "none, sum, scaled-sum, mean, weighted-mean, paper-mean, repair, least-squares, folded-least-squares, "
+    "weighted-least-squares, refined"
+)
 
 
 @click.command("merge")

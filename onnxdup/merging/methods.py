@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxdup.channels import ChannelGroup, Trace
 from onnxdup.errors import UsageError
-from onnxdup.merging.compensation import least_squares, mean, none, total
+from onnxdup.merging.compensation import least_squares, mean, none, refined, total
 from onnxdup.merging.moments import Moments
 from onnxdup.merging.plan import Merge
 from onnxdup.merging.problem import Problem
@@ -31,6 +31,7 @@ COMPENSATIONS: dict[str, Compensation] = {
     "least-squares": least_squares.compensate,
     "folded-least-squares": least_squares.folded,
     "weighted-least-squares": least_squares.weighted,
+    "refined": refined.compensate,
 }
 """How the next layers make good for what goes, by name."""
 
@@ -58,6 +59,7 @@ METHODS: dict[str, Method] = {
         Method("paper", "components of cos(w), mean, sum", components.select, "paper-mean", False),
         Method("cluster", "complete linkage, mean, least squares", linkage.select, "weighted-least-squares"),
         Method("obs", "optimal brain surgeon, least squares", obs.select, "least-squares"),
+        Method("refine", "optimal brain surgeon, filters and readers fitted", obs.select, "refined"),
         Method("ward", "Ward's clusters, mean, least squares", fold.agglomerate, "folded-least-squares"),
         Method("fold", "k-means of the rows, mean, sum", fold.kmeans, "mean", False),
         Method("fold-ward", "Ward's clusters, mean, sum", fold.agglomerate, "mean", False),
@@ -144,5 +146,5 @@ def order(method: Method, problem: Problem) -> Removal | None:
     return obs.removal(problem) if method.compensation in PREDICTED else None
 
 
-PREDICTED = frozenset({"least-squares", "folded-least-squares"})
+PREDICTED = frozenset({"least-squares", "folded-least-squares", "refined"})
 """Compensations whose error the moments predict."""

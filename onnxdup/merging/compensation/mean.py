@@ -25,7 +25,7 @@ class Mixture:
     """`keep` (k,) and `mix` (k, n): the new effective row of a kept channel is mix @ rows.
 
     `target` (n,) is the place among the kept of what each channel becomes, `scale` (n,) the factor.
-    `stretch` (k,) multiplies what varies of the new row, about its mean.
+    `stretch` (k,) multiplies what varies of the new row, about its mean; `offset` (k,) is added to it.
     """
 
     keep: Index
@@ -33,6 +33,7 @@ class Mixture:
     target: Index
     scale: Array
     stretch: Array | None = None
+    offset: Array | None = None
 
     @property
     def clusters(self) -> tuple[tuple[int, ...], ...]:
@@ -132,6 +133,8 @@ def _shift(problem: Problem, block: Block, found: Mixture, stretch: Array, shift
     shift = np.broadcast_to(block.shift, (n, block.shift.shape[1]))
     centre = shift if block.mean is None else np.broadcast_to(block.mean, (n, block.mean.shape[1]))
     wanted = stretch[:, None] * (found.mix @ shift) + (1 - stretch)[:, None] * (found.mix @ centre)
+    if found.offset is not None:
+        wanted = wanted + found.offset[:, None]
     missing = wanted - shift[found.keep]
     if not (np.abs(missing) > 0).any():
         return True

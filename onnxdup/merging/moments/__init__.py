@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onnxdup.merging.moments.analytic import Analytic
 from onnxdup.merging.moments.hermite import gram, hermite_coefficients
-from onnxdup.merging.moments.lookup import Moments, fits_of, folded_fits, moments_of
+from onnxdup.merging.moments.lookup import Moments, fits_of, folded_fits, gaussian_of, moments_of
 from onnxdup.merging.moments.measured import Measured
 from onnxdup.merging.moments.sinks import Fit, SinkMoments
 
@@ -16,6 +16,7 @@ __all__ = [
     "SinkMoments",
     "fits_of",
     "folded_fits",
+    "gaussian_of",
     "gram",
     "hermite_coefficients",
     "moments_of",

@@ -20,6 +20,7 @@ from onnxdup.channels.tracer import Sink
 from onnxdup.merging.moments.drawn import Drawn, Samples
 from onnxdup.merging.moments.feed import Covariances, Feed
 from onnxdup.merging.moments.feeds import Feeds, Known
+from onnxdup.merging.moments.gaussian import Gaussian
 from onnxdup.merging.moments.hermite import gram, hermite_coefficients
 from onnxdup.merging.moments.sinks import Fit, SinkMoments, joint, taps_of
 from onnxdup.merging.moments.sketch import stored_moments
@@ -59,12 +60,19 @@ class Analytic:
         found = [_measured(sink, drawn.at(sink.input)) for sink in group.sinks]
         return None if any(f is None for f in found) else [f for f in found if f is not None]
 
-    def folded(self, problem: Problem, mix: csr_array, keep: Index) -> list[Fit] | None:
-        """The regressions on channels whose pre-activations are mix @ those of the group, with the carriers
-        of `keep`. None where that has no closed form.
+    def folded(
+        self, problem: Problem, mix: csr_array, keep: Index, offset: Array | None = None
+    ) -> list[Fit] | None:
+        """The regressions on channels whose pre-activations are mix @ those of the group + offset, with the
+        carriers of `keep`. None where that has no closed form.
         """
         expanded = self._expand(problem.group) if _tellable(problem.group) else None
-        return None if expanded is None else expanded.folded(mix, keep)
+        return None if expanded is None else expanded.folded(mix, keep, offset)
+
+    def gaussian(self, problem: Problem) -> Gaussian | None:
+        """What a group's pre-activations are taken for; None where it has not one non-linearity."""
+        expanded = self._expand(problem.group) if _tellable(problem.group) else None
+        return None if expanded is None else expanded.gaussian
 
     def _known(self, number: int, value: str) -> Known | None:
         key = (number, value)
@@ -146,11 +154,17 @@ class _Expanded:
             out.append(SinkMoments(sink, mean, second, len(offsets), self.known_mean))
         return out
 
-    def folded(self, mix: csr_array, keep: Index) -> list[Fit]:
+    @property
+    def gaussian(self) -> Gaussian:
+        """See `Analytic.gaussian`."""
+        reader, covariance = self.problem.reader, self.apart.covariance
+        return Gaussian(reader, np.asarray(self.mean), self.known_mean, covariance, self.series)
+
+    def folded(self, mix: csr_array, keep: Index, offset: Array | None = None) -> list[Fit]:
         """See `Analytic.folded`."""
         form = self.apart
         spread = np.sqrt(np.maximum(np.diag(mix @ (mix @ form.covariance((0, 0))).T), TINY))
-        mean = np.asarray(mix @ self.mean)
+        mean = np.asarray(mix @ self.mean) + (0.0 if offset is None else offset)
         n, out = self.problem.group.size, []
 
         def response(z: Array, k: int) -> Array:

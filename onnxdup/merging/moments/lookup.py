@@ -8,8 +8,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from onnxdup.merging.moments.analytic import Analytic
+from onnxdup.merging.moments.gaussian import Gaussian
 from onnxdup.merging.moments.sinks import Fit, SinkMoments
-from onnxdup.merging.plan import Index
+from onnxdup.merging.plan import Array, Index
 from onnxdup.merging.problem import Problem
 
 
@@ -20,8 +21,14 @@ class Moments(Protocol):
         """Moments at every sink of a group, None where they cannot be told."""
         ...
 
-    def folded(self, problem: Problem, mix: csr_array, keep: Index) -> list[Fit] | None:
+    def folded(
+        self, problem: Problem, mix: csr_array, keep: Index, offset: Array | None = None
+    ) -> list[Fit] | None:
         """Regressions on mixed channels, None where they cannot be told."""
+        ...
+
+    def gaussian(self, problem: Problem) -> Gaussian | None:
+        """The pre-activations, None where nothing is known of them."""
         ...
 
 
@@ -51,11 +58,21 @@ def fits_of(problem: Problem, keep: Index) -> list[Fit] | None:
     return None if found is None else [m.fit(keep) for m in found]
 
 
-def folded_fits(problem: Problem, mix: csr_array, keep: Index) -> list[Fit] | None:
+def gaussian_of(problem: Problem) -> Gaussian | None:
+    """The pre-activations of a problem as Gaussian variables."""
+    source = provider(problem)
+    if source is None or moments_of(problem) is None:
+        return None
+    return source.gaussian(problem)
+
+
+def folded_fits(
+    problem: Problem, mix: csr_array, keep: Index, offset: Array | None = None
+) -> list[Fit] | None:
     """The regression of every sink on mixed channels."""
     source = provider(problem)
     if source is None or moments_of(problem) is None:
         return None
     with np.errstate(all="ignore"):
-        found = source.folded(problem, mix, keep)
+        found = source.folded(problem, mix, keep, offset)
     return found if found is not None and all(f.finite for f in found) else None

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from onnxdup.channels import ChannelGroup, Trace
 from onnxdup.merging.exact import columns
 from onnxdup.merging.moments.analytic import Analytic
+from onnxdup.merging.moments.gaussian import Gaussian
 from onnxdup.merging.moments.sinks import Before, Fit, SinkMoments, solved
 from onnxdup.merging.moments.views import View
 from onnxdup.merging.plan import Array, Index
@@ -137,9 +138,16 @@ class Measured:
         priors: list[SinkMoments | None] = [None] * len(tallies) if prior is None else [*prior]
         return [_shrunk(problem, t, p) for t, p in zip(tallies, priors, strict=True)]
 
-    def folded(self, problem: Problem, mix: csr_array, keep: Index) -> list[Fit] | None:
+    def folded(
+        self, problem: Problem, mix: csr_array, keep: Index, offset: Array | None = None
+    ) -> list[Fit] | None:
         """Means of channels are not measured: analytic where the group was not measured, else None."""
-        return None if problem.group.name in self.tallies else self.analytic.folded(problem, mix, keep)
+        measured = problem.group.name in self.tallies
+        return None if measured else self.analytic.folded(problem, mix, keep, offset)
+
+    def gaussian(self, problem: Problem) -> Gaussian | None:
+        """Pre-activations are not measured: analytic where the group was not measured, else None."""
+        return None if problem.group.name in self.tallies else self.analytic.gaussian(problem)
 
 
 def _tallies(trace: Trace, group: ChannelGroup, original: Trace | None) -> list[Tally] | None:

@@ -1,0 +1,98 @@
+"""Least squares on the consumer and on the filters: the units that stay become what serves the readers best.
+
+The filters of the kept channels are moved, as mixtures of all filters of the group, so that the error that
+least squares on the readers leaves is smallest under the Gaussian model (see `moments.projection`; L-BFGS,
+Liu and Nocedal, Mathematical Programming 45, 1989). It starts at the kept channels and never ends above.
+Where rows cannot be rewritten, channels have no moments in closed form, or nobody knows their means, that is
+`least_squares`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from onnxdup.merging.compensation import least_squares, mean
+from onnxdup.merging.exact import columns
+from onnxdup.merging.moments import folded_fits, gaussian_of
+from onnxdup.merging.moments.gaussian import Gaussian
+from onnxdup.merging.moments.hermite import ORDERS
+from onnxdup.merging.moments.projection import Projection
+from onnxdup.merging.moments.sinks import taps_of
+from onnxdup.merging.plan import Array, Index, Merge
+from onnxdup.merging.problem import Problem
+from onnxdup.merging.selection.clusters import Clusters
+
+ROUNDS, WORK = 60, 2e9
+"""Most iterations, and most multiplications of the series in all of them."""
+WORTHWHILE = 1e-5
+"""Relative squared error below which filters stay as they are."""
+FINEST = 1e-4
+"""A step that gains less than this share of the error at the start is the last."""
+
+
+def compensate(problem: Problem, clusters: Clusters) -> Merge:
+    """Keep the leader of each label, move its filter, and solve for every consumer."""
+    keep = np.sort(clusters.leaders(problem.importance))
+    gaussian = gaussian_of(problem)
+    if (
+        gaussian is None
+        or not gaussian.known
+        or mean.written(problem, _mixture(problem, keep, *_unmoved(problem, keep))) is None
+    ):
+        return least_squares.compensate(problem, clusters)
+    found = _mixture(problem, keep, *_moved(problem, gaussian, keep))
+    written = mean.written(problem, found)
+    fits = folded_fits(problem, found.mix, keep, found.offset) if written is not None else None
+    if written is None or fits is None:
+        return least_squares.compensate(problem, clusters)
+    absorbed = least_squares.absorbed(problem, fits)
+    return Merge(problem.group.name, problem.group.size, keep, *absorbed, *written)
+
+
+def _moved(problem: Problem, gaussian: Gaussian, keep: Index) -> tuple[Array, Array]:
+    """(mix (k, n), offset (k,)) of the units with the smallest error that was found."""
+    from scipy.optimize import fmin_l_bfgs_b
+
+    free = all(b.slot is not None and b.slot_gain is not None for b in problem.blocks)
+    loss = Projection(gaussian, outgoing(problem), keep, free)
+    start = loss.start
+    before, slope = loss(start)
+    rounds = _rounds(loss)
+    if not WORTHWHILE < before < np.inf or not np.isfinite(slope).all() or not rounds:
+        return _unmoved(problem, keep)
+
+    def relative(x: Array) -> tuple[float, Array]:
+        value, gradient = loss(x)
+        return value / before, gradient / before
+
+    best, after, _ = fmin_l_bfgs_b(
+        relative, start, maxiter=rounds, maxfun=2 * rounds, factr=FINEST / np.finfo(np.float64).eps
+    )
+    return loss.units(best) if after < 1 else _unmoved(problem, keep)
+
+
+def _rounds(loss: Projection) -> int:
+    series = len(loss.readings) * loss.towards.shape[1] * len(loss.displacements) * len(loss.keep)
+    return min(ROUNDS, int(WORK / (series * ORDERS)))
+
+
+def _unmoved(problem: Problem, keep: Index) -> tuple[Array, Array]:
+    return np.eye(problem.group.size)[keep], np.zeros(len(keep))
+
+
+def _mixture(problem: Problem, keep: Index, mix: Array, offset: Array) -> mean.Mixture:
+    n = problem.group.size
+    target = np.full(n, -1)
+    target[keep] = np.arange(len(keep))
+    return mean.Mixture(keep, csr_array(mix), target, np.ones(n), None, offset)
+
+
+def outgoing(problem: Problem) -> list[Array]:
+    """What each sink reads: (outputs, n·taps)."""
+    found, n = [], problem.group.size
+    for sink in problem.group.sinks:
+        taps = len(taps_of(sink, n))
+        v = columns(sink, problem.reader).astype(np.float64)
+        found.append(np.asarray(np.moveaxis(v.reshape(n, -1, taps), 2, 1).reshape(n * taps, -1).T))
+    return found
