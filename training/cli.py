@@ -11,7 +11,16 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from training.config import DATASETS, DEVICES, INITS, MODELS, SCALINGS, TrainConfig, parse_sizes
+from training.config import (
+    DATASETS,
+    DEVICES,
+    DROPOUT_PLACES,
+    INITS,
+    MODELS,
+    SCALINGS,
+    TrainConfig,
+    parse_sizes,
+)
 from training.errors import ConfigError, TrainingError
 from training.study.command import study
 
@@ -29,7 +38,7 @@ def _enum(name: str, values: tuple[str, ...]) -> type[Enum]:
 
 
 DataName, ModelName = _enum("DataName", DATASETS), _enum("ModelName", MODELS)
-InitName = _enum("InitName", INITS)
+InitName, PlaceName = _enum("InitName", INITS), _enum("PlaceName", DROPOUT_PLACES)
 ScalingName, DeviceName = _enum("ScalingName", SCALINGS), _enum("DeviceName", DEVICES)
 ExporterName = _enum("ExporterName", ("dynamo", "torchscript"))
 
@@ -69,6 +78,12 @@ def train(
     dropout: Annotated[
         float, typer.Option(help="Share of hidden units dropped in training.")
     ] = _DEFAULT.dropout,
+    dropout_at: Annotated[
+        PlaceName,
+        typer.Option(
+            help="Of the fully connected layers, drop units of all hidden ones, the first or last, or inputs."
+        ),
+    ] = PlaceName(_DEFAULT.dropout_at),
     batchnorm: Annotated[
         bool | None,
         typer.Option(

@@ -14,6 +14,7 @@ DATASETS = ("digits", "mnist", "fashion-mnist", "cifar10")
 MODELS = ("mlp", "cnn", "resnet", "alexnet", "vgg")
 SCALINGS = ("raw", "symmetric", "centred", "standardised")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+DROPOUT_PLACES = ("hidden", "first", "last", "inputs")
 INITS = ("torch", "xavier", "he", "normal")
 _STRENGTHS = ("weight_decay", "twin_noise", "decov", "orthoreg", "mergeable")
 
@@ -23,13 +24,14 @@ class TrainConfig:
     """Everything that a run depends on; two runs with equal configs on one machine give the same bits.
 
     ``widths`` are the hidden widths of the model (its own default when empty), ``fc`` those of the fully
-    connected layers after the convolutions of ``cnn`` and ``vgg``. ``batchnorm=None`` is the model's own
-    default. The learning rate of epoch ``e`` (from 0) is ``lr * lr_decay**e``. ``weight_decay`` is the
-    coefficient of the L2 penalty in the gradient (Krogh & Hertz 1991), on every parameter unless
-    ``decay_biases`` is false, which spares vectors. ``threads=0`` leaves the number of CPU threads to torch;
-    ``limit=0`` trains on the whole training set. ``kernel`` (height, width) is that of the convolutions of
-    ``cnn``. ``init``, ``twins`` and ``twin_noise`` are explained in `training.initial`, ``decov``,
-    ``orthoreg``, ``mergeable`` and ``snap`` in `training.regularise`; 0 switches each off.
+    connected layers after the convolutions of ``cnn`` and ``vgg``. ``dropout_at`` is explained in
+    `training.models.layers.Head`. ``batchnorm=None`` is the model's own default. The learning rate of epoch
+    ``e`` (from 0) is ``lr * lr_decay**e``. ``weight_decay`` is the coefficient of the L2 penalty in the
+    gradient (Krogh & Hertz 1991), on every parameter unless ``decay_biases`` is false, which spares vectors.
+    ``threads=0`` leaves the number of CPU threads to torch; ``limit=0`` trains on the whole training set.
+    ``kernel`` (height, width) is that of the convolutions of ``cnn``. ``init``, ``twins`` and ``twin_noise``
+    are explained in `training.initial`, ``decov``, ``orthoreg``, ``mergeable`` and ``snap`` in
+    `training.regularise`; 0 switches each off.
     """
 
     data: str = "digits"
@@ -38,6 +40,7 @@ class TrainConfig:
     fc: tuple[int, ...] = ()
     depth: int = 20
     dropout: float = 0.0
+    dropout_at: str = "hidden"
     batchnorm: bool | None = None
     scaling: str = "raw"
     epochs: int = 20
@@ -70,6 +73,7 @@ class TrainConfig:
             ("scaling", SCALINGS),
             ("device", DEVICES),
             ("init", INITS),
+            ("dropout_at", DROPOUT_PLACES),
         ):
             _require(
                 getattr(self, name) in choices, name, getattr(self, name), f"one of {', '.join(choices)}"

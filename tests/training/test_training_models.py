@@ -63,6 +63,25 @@ def test_logits_come_out(model, norm, shape):
     assert all((conv.bias is None) == norm for conv in layers(net, nn.Conv2d))
 
 
+@pytest.mark.parametrize(
+    ("place", "dropped"),
+    [("hidden", ["fc2", "fc3"]), ("first", ["fc2"]), ("last", ["fc3"]), ("inputs", ["fc1"])],
+)
+def test_dropout_is_where_it_is_asked_for(place, dropped):
+    net = build(DIGITS, widths=(30, 20), dropout=0.5, dropout_at=place)
+    taken, given = {}, {"fc1": torch.ones(4, 64)}
+    for name, following in (("fc1", "fc2"), ("fc2", "fc3"), ("fc3", "")):
+
+        def keep(_, inputs, output, name=name, following=following):
+            taken[name], given[following] = inputs[0], torch.relu(output)
+
+        net.get_submodule(name).register_forward_hook(keep)
+    net(torch.ones(4, *DIGITS))
+    assert [name for name in taken if not torch.equal(taken[name], given[name])] == dropped
+    net.eval()(torch.ones(4, *DIGITS))
+    assert all(torch.equal(taken[name], given[name]) for name in taken)
+
+
 def test_seed_decides_the_initial_weights():
     one, same, other = (build(seed=s).state_dict()["fc1.weight"] for s in (1, 1, 2))
     assert torch.equal(one, same)
@@ -76,6 +95,9 @@ def test_seed_decides_the_initial_weights():
         {"model": "resnet", "depth": 2},
         {"model": "alexnet", "widths": (1, 2)},
         {"model": "cnn", "widths": (4, 4, 4, 4)},
+        {"model": "resnet", "dropout": 0.5, "dropout_at": "first"},
+        {"model": "alexnet", "dropout": 0.5, "dropout_at": "inputs"},
+        {"dropout": 0.5, "dropout_at": "fc1"},
     ],
 )
 def test_impossible_networks_are_refused(options):

@@ -26,6 +26,7 @@ class Cnn(nn.Module):
         dropout: float,
         norm: bool,
         kernel: tuple[int, ...] = (),
+        dropout_at: str = "hidden",
     ) -> None:
         super().__init__()
         channels, *size = shape
@@ -41,7 +42,7 @@ class Cnn(nn.Module):
             raise ConfigError(
                 f"--widths has {self.depth} convolutions, too many for images of {shape[1]}×{shape[2]}"
             )
-        self.head = Head((widths[-1] * size[0] * size[1], *fc, classes), dropout, norm)
+        self.head = Head((widths[-1] * size[0] * size[1], *fc, classes), dropout, norm, dropout_at)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images (n, channels, height, width) to logits (n, classes)."""

@@ -13,9 +13,15 @@ class Mlp(Head):
     """Fully connected layers fc1, fc2, … with ReLU between them, on the flattened image."""
 
     def __init__(
-        self, shape: tuple[int, int, int], classes: int, widths: tuple[int, ...], dropout: float, norm: bool
+        self,
+        shape: tuple[int, int, int],
+        classes: int,
+        widths: tuple[int, ...],
+        dropout: float,
+        norm: bool,
+        dropout_at: str = "hidden",
     ) -> None:
-        super().__init__((prod(shape), *widths, classes), dropout, norm)
+        super().__init__((prod(shape), *widths, classes), dropout, norm, dropout_at)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images (n, channels, height, width) to logits (n, classes)."""

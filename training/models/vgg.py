@@ -20,6 +20,7 @@ class Vgg(nn.Module):
         fc: tuple[int, ...],
         dropout: float,
         norm: bool,
+        dropout_at: str = "hidden",
     ) -> None:
         super().__init__()
         self.pooled: list[bool] = []
@@ -30,7 +31,7 @@ class Vgg(nn.Module):
             self.pooled.append(k % 2 == 0 and min(height, width) >= 4)
             if self.pooled[-1]:
                 height, width = height // 2, width // 2
-        self.head = Head((widths[-1] * height * width, *fc, classes), dropout, norm)
+        self.head = Head((widths[-1] * height * width, *fc, classes), dropout, norm, dropout_at)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images (n, channels, height, width) to logits (n, classes)."""
