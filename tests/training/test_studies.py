@@ -22,7 +22,9 @@ MERGES = {"taus": TAUS, "merge_taus": [0.5], "methods": ["norm", "paper"], "samp
 LAYERS = {**MERGES, "layers": ["conv1.weight", "conv4.weight"]}
 TINY = {
     "width": Settings((0, 1), BASE, ({"widths": ["8,8", "24,8"]}, {"model": "cnn", "widths": "4,4"})),
-    "dropout": Settings((0,), BASE, ({"widths": ["24,8"], "dropout": [0.0, 0.5]},)),
+    "dropout": Settings(
+        (0,), BASE, ({"dropout": [0.0]}, {"dropout": [0.5, 0.8], "dropout_at": ["hidden", "last"]})
+    ),
     "weight-decay": Settings((0,), BASE, ({"weight_decay": [0.001, 0.1]},)),
     "evolution": Settings((0,), BASE, ({},), {"steps": [0, 1, 3]}),
     "rank": Settings((0, 1), BASE, ({"widths": ["8,8", "24,8"]},)),
@@ -122,6 +124,15 @@ def test_equal_filters_merge_to_the_number_of_different_ones(labs):
     assert {twins: int(row["exact_left"]) for twins, row in rows.items()} == {0: 24, 1: 1, 4: 4}
     assert float(rows[4]["angle_after"]) < 1e-3
     assert rows[0]["angle_before"] == ""
+
+
+def test_places_of_dropout_share_the_net_without(labs):
+    taus = rows_of(labs, "dropout", "taus")
+    plain = next(r["components"] for r in taus if r["dropout"] == "0.0" and r["tau"] == "0.9")
+    page = (labs / "dropout" / "README.md").read_text(encoding="utf-8").splitlines()
+    for place in ("hidden", "last"):
+        (line,) = (line for line in page if line.startswith(f"| 24 | {place}, 1 epochs |"))
+        assert line.split(" | ")[2:3] == [plain]
 
 
 def test_methods_of_compression_leave_the_same_number(labs):

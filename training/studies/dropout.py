@@ -1,29 +1,42 @@
-"""Duplicates against dropout (the paper's Table 1)."""
+"""Duplicates against dropout (the paper's Table 1), by the layers whose units are dropped."""
 
 from __future__ import annotations
 
 from training.study import common, literature, tables
-from training.study.base import Results, Study
-from training.study.page import Page
+from training.study.base import Results, Study, Value
+from training.study.page import Page, paragraphs
 
 
 def write(page: Page, results: Results) -> None:
-    """Table 1 side by side, then all numbers."""
-    rates = [float(rate) for rate in results.values("taus", "dropout")]
-    page.heading("Table 1: components of fc1 at tau 0.9, paper → ours")
-    rows = []
-    for first in results.values("taus", "filters"):
-        cells = [
-            f"{literature.COMPONENTS.get((first, rate), '–')} → "
-            + tables.spread(results.rows("taus", filters=first, dropout=rate, tau=0.9), "components")
-            for rate in rates
-        ]
-        rows.append([first, *cells])
-    page.table(["fc1", *(f"dropout {rate:g}" for rate in rates)], rows)
+    """Table 1 with a row for every place of dropout and length of training, then all numbers."""
+    page.text(*paragraphs(__doc__))
+    page.heading("Table 1: components of fc1 at tau 0.9")
+    rates = sorted({float(str(rate)) for rate in results.values("taus", "dropout")})
+    rows: list[list[Value]] = []
+    for width in results.values("taus", "filters"):
+        rows.append([width, "paper", *(literature.COMPONENTS.get((width, rate), "–") for rate in rates)])
+        rows.extend([width, label, *cells] for label, cells in _ours(results, width, rates))
+    page.table(["fc1", "dropped", *(f"dropout {rate:g}" for rate in rates)], rows)
     page.heading("All numbers")
-    common.show_runs(page, results, "widths", "dropout")
+    common.show_runs(page, results, *STUDY.columns)
+
+
+def _ours(results: Results, width: Value, rates: list[float]) -> list[tuple[str, list[str]]]:
+    """Label and components by rate, for every place and length; without dropout all places are one."""
+    taus = results.rows("taus", filters=width, tau=0.9)
+    kinds = dict.fromkeys((row["dropout_at"], row["epochs"]) for row in taus if row["dropout"])
+    lines = []
+    for place, epochs in kinds:
+        here = [r for r in taus if r["epochs"] == epochs and (r["dropout_at"] == place or not r["dropout"])]
+        by_rate = [[row for row in here if row["dropout"] == rate] for rate in rates]
+        lines.append((f"{place}, {epochs} epochs", [tables.spread(rows, "components") for rows in by_rate]))
+    return lines
 
 
 STUDY = Study(
-    "dropout", "Duplicate filters against dropout", common.measure, write, columns=("widths", "dropout")
+    "dropout",
+    "Duplicate filters against dropout",
+    common.measure,
+    write,
+    columns=("widths", "dropout", "dropout_at", "epochs"),
 )
