@@ -131,7 +131,7 @@ def test_places_of_dropout_share_the_net_without(labs):
     plain = next(r["components"] for r in taus if r["dropout"] == "0.0" and r["tau"] == "0.9")
     page = (labs / "dropout" / "README.md").read_text(encoding="utf-8").splitlines()
     for place in ("hidden", "last"):
-        (line,) = (line for line in page if line.startswith(f"| 24 | {place}, 1 epochs |"))
+        (line,) = (line for line in page if line.startswith(f"| 24 | {place}, 1 epochs, "))
         assert line.split(" | ")[2:3] == [plain]
 
 

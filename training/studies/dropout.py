@@ -8,7 +8,7 @@ from training.study.page import Page, paragraphs
 
 
 def write(page: Page, results: Results) -> None:
-    """Table 1 with a row for every place of dropout and length of training, then all numbers."""
+    """Table 1 with a row for every place of dropout and course of training, then all numbers."""
     page.text(*paragraphs(__doc__))
     page.heading("Table 1: components of fc1 at tau 0.9")
     rates = sorted({float(str(rate)) for rate in results.values("taus", "dropout")})
@@ -22,14 +22,19 @@ def write(page: Page, results: Results) -> None:
 
 
 def _ours(results: Results, width: Value, rates: list[float]) -> list[tuple[str, list[str]]]:
-    """Label and components by rate, for every place and length; without dropout all places are one."""
+    """Label and components by rate, for every place and course; without dropout all places are one."""
     taus = results.rows("taus", filters=width, tau=0.9)
-    kinds = dict.fromkeys((row["dropout_at"], row["epochs"]) for row in taus if row["dropout"])
+    kinds = dict.fromkeys(
+        (row["dropout_at"], row["lr_decay"], row["epochs"]) for row in taus if row["dropout"]
+    )
     lines = []
-    for place, epochs in kinds:
-        here = [r for r in taus if r["epochs"] == epochs and (r["dropout_at"] == place or not r["dropout"])]
-        by_rate = [[row for row in here if row["dropout"] == rate] for rate in rates]
-        lines.append((f"{place}, {epochs} epochs", [tables.spread(rows, "components") for rows in by_rate]))
+    for place, fall, epochs in kinds:
+        long = [row for row in taus if (row["lr_decay"], row["epochs"]) == (fall, epochs)]
+        here = [row for row in long if row["dropout_at"] == place or not row["dropout"]]
+        cells = [
+            tables.spread((row for row in here if row["dropout"] == rate), "components") for rate in rates
+        ]
+        lines.append((f"{place}, {epochs} epochs, learning rate × {fall:g}", cells))
     return lines
 
 
@@ -38,5 +43,5 @@ STUDY = Study(
     "Duplicate filters against dropout",
     common.measure,
     write,
-    columns=("widths", "dropout", "dropout_at", "epochs"),
+    columns=("widths", "dropout", "dropout_at", "lr_decay", "epochs"),
 )
