@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxdup.channels import ChannelGroup, Trace
-from onnxdup.evaluation.batching import plan_batches
-from onnxdup.evaluation.data import Dataset
 from onnxdup.graph.expose import with_outputs
 from onnxdup.merging import Analytic, Measured
 from onnxdup.runtime import Session
 
 if TYPE_CHECKING:
+    from onnxdup.evaluation.data import Dataset
     from onnxdup.runtime import IoSpec
 
 STAGES = 16
@@ -54,6 +53,8 @@ def measure(
 
 def batches(data: Dataset, inputs: Sequence[IoSpec]) -> Iterator[dict[str, np.ndarray]]:
     """Feeds of at most `BATCH` samples, at least two of them where there are two samples."""
+    from onnxdup.evaluation.batching import plan_batches  # deferred: merges without data start faster
+
     size = max(1, min(BATCH, len(data) // 2))
     for batch in plan_batches(data, inputs, size).batches():
         yield dict(batch.feeds)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from onnxdup.channels import ChannelGroup, Role, Trace, trace
 from onnxdup.channels.relation import EXACT_ULP
 from onnxdup.errors import UsageError
-from onnxdup.evaluation.data import Dataset
 from onnxdup.graph import Document, blamed
 from onnxdup.merging import (
     Analytic,
@@ -28,6 +28,9 @@ from onnxdup.reduce.cloning import Clones, with_clones
 from onnxdup.reduce.reduction import Reduction, fixed_inputs
 from onnxdup.reduce.rounding import restored, rounded_up
 from onnxdup.surgery import ShapesDisagree, Surgery, separated
+
+if TYPE_CHECKING:
+    from onnxdup.evaluation.data import Dataset
 
 MAX_ROUNDS = 32
 Shape = tuple[int, ...]
