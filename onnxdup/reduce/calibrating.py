@@ -6,7 +6,7 @@ reduced one gives now, so that errors do not add up (sequential reconstruction).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 STAGES = 16
 """Most parts in which the groups of a model are measured and cut."""
 BATCH = 16
-Say = Callable[[str], None]
 
 
 def measure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -25,11 +25,10 @@ from onnxdup.merging import (
 )
 from onnxdup.reduce.calibrating import measure
 from onnxdup.reduce.curves import Curve
-from onnxdup.reduce.merge import Job
+from onnxdup.reduce.job import Job, Progress
 from onnxdup.reduce.sizes import Sizes, Unit
 from onnxdup.surgery import ShapesDisagree, Surgery
 
-Progress = Callable[[str], None]
 WITHOUT_COUNT = ("exact", "paper")
 """Methods that take no number of channels: what they find decides."""
 OUTLINE = "norm"

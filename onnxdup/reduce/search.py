@@ -14,11 +14,11 @@ from onnxdup.merging import cuttable
 from onnxdup.reduce.allocate import Path
 from onnxdup.reduce.budget import Budget, Measures
 from onnxdup.reduce.candidates import Candidates
+from onnxdup.reduce.job import Progress
 from onnxdup.reduce.meter import Meter
 from onnxdup.reduce.sizes import whole_cost
 from onnxdup.reduce.state import State
 
-Progress = Callable[[str], None]
 FINEST, FINEST_TIMED = 512, 64
 """A search for quality, or for time, stops when its ends are this fraction of the path apart."""
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from onnxdup.channels import ChannelGroup, Trace
 from onnxdup.evaluation.data import Dataset
 from onnxdup.merging import Merge, approximate_merge
-from onnxdup.reduce.merge import Shared
+from onnxdup.reduce.job import Shared
 from onnxdup.reduce.search import Search, Trial
 
 

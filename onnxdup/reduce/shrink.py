@@ -19,14 +19,13 @@ from onnxdup.merging import MergePlan, method_named
 from onnxdup.reduce.allocate import Path, greedy, uniform
 from onnxdup.reduce.budget import Budget
 from onnxdup.reduce.candidates import Candidates
-from onnxdup.reduce.merge import Job, Reduction
+from onnxdup.reduce.job import Job, Progress, Shape
 from onnxdup.reduce.meter import Meter
 from onnxdup.reduce.probing import weigh, worthwhile
-from onnxdup.reduce.search import Progress, Search, Trial
+from onnxdup.reduce.reduction import Reduction
+from onnxdup.reduce.search import Search, Trial
 from onnxdup.reduce.sequence import in_sequence
 from onnxdup.reduce.state import State
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)

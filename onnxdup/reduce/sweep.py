@@ -14,10 +14,10 @@ from onnxdup.graph import Document
 from onnxdup.merging import METHODS, method_named
 from onnxdup.reduce.budget import Budget
 from onnxdup.reduce.candidates import WITHOUT_COUNT
+from onnxdup.reduce.job import Progress
 from onnxdup.reduce.merge import merge
 from onnxdup.reduce.meter import Meter
 from onnxdup.reduce.reduction import Reduction
-from onnxdup.reduce.search import Progress
 from onnxdup.reduce.shrink import How, shrink
 
 GLOBAL = "shrink"
