@@ -6,7 +6,7 @@ reduced one gives now, so that errors do not add up (sequential reconstruction).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,8 @@ from onnxdup.merging import Analytic, Measured
 from onnxdup.runtime import Session
 
 if TYPE_CHECKING:
+    from onnxdup.evaluation.batching import Batch
     from onnxdup.evaluation.data import Dataset
-    from onnxdup.runtime import IoSpec
 
 STAGES = 16
 """Most parts in which the groups of a model are measured and cut."""
@@ -41,26 +41,29 @@ def measure(
         return found
     with Session.open(with_outputs(trace.document, found.now), provider=provider) as now:
         if original is None or not found.before:
-            for feeds in batches(data, now.inputs):
-                found.add(_values(now.run(feeds, found.now)), {})
+            for batch in batches(data, now):
+                found.add(seen(batch, now.run(batch.feeds, found.now)), {})
             return found
         with Session.open(with_outputs(original.document, found.before), provider=provider) as then:
-            for feeds in batches(data, now.inputs):
-                found.add(_values(now.run(feeds, found.now)), _values(then.run(feeds, found.before)))
+            for batch in batches(data, now):
+                values = now.run(batch.feeds, found.now), then.run(batch.feeds, found.before)
+                found.add(seen(batch, values[0]), seen(batch, values[1]))
     return found
 
 
-def batches(data: Dataset, inputs: Sequence[IoSpec]) -> Iterator[dict[str, np.ndarray]]:
-    """Feeds of at most `BATCH` samples, at least two of them where there are two samples."""
-    from onnxdup.evaluation.batching import plan_batches  # deferred: merges without data start faster
+def batches(data: Dataset, session: Session) -> Iterator[Batch]:
+    """At most `BATCH` samples each, and two batches where there are two samples, if the model takes any
+    number.
+    """
+    from onnxdup.evaluation.batching import working_batches  # deferred: merges without data start faster
 
-    size = max(1, min(BATCH, len(data) // 2))
-    for batch in plan_batches(data, inputs, size).batches():
-        yield dict(batch.feeds)
+    yield from working_batches(data, session, max(1, min(BATCH, len(data) // 2))).batches()
 
 
-def _values(results: dict[str, object]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(value) for name, value in results.items()}
+def seen(batch: Batch, values: Mapping[str, object]) -> dict[str, np.ndarray]:
+    """What the samples of a batch gave: without the copies that fill it."""
+    own = batch.cut(values) if batch.per_sample else values
+    return {name: np.asarray(value) for name, value in own.items()}
 
 
 def stages(trace: Trace, groups: Sequence[ChannelGroup]) -> list[list[str]]:

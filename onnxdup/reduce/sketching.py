@@ -15,7 +15,7 @@ from onnxdup.graph.expose import with_outputs
 from onnxdup.merging.moments.feeds import Known, origin_of, read_by
 from onnxdup.merging.moments.sketch import KEY, Sums, sketch_text
 from onnxdup.merging.plan import Array
-from onnxdup.reduce.calibrating import batches
+from onnxdup.reduce.calibrating import batches, seen
 from onnxdup.runtime import Session
 
 ROWS = 8192
@@ -45,12 +45,12 @@ def measured_values(
     inputs = {v.name for v in traced.document.inputs}
     inner = [name for name in axes if name not in inputs]
     with Session.open(with_outputs(traced.document, inner), provider=provider) as session:
-        for number, feeds in enumerate(batches(data, session.inputs)):
+        for number, batch in enumerate(batches(data, session)):
             if say is not None:
                 say(f"batch {number + 1}")
-            seen = {**feeds, **(session.run(feeds, inner) if inner else {})}
+            values = seen(batch, {**batch.feeds, **(session.run(batch.feeds, inner) if inner else {})})
             for name, axis in axes.items():
-                _add(sums, name, np.asarray(seen[name]), axis, np.random.default_rng(number))
+                _add(sums, name, values[name], axis, np.random.default_rng(number))
     return {name: s.known() for name, s in sums.items() if s.count > 1}
 
 
