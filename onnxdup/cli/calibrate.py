@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from onnxdup.cli import options as opt
-from onnxdup.cli.merge import target_of
+from onnxdup.cli import values
 from onnxdup.errors import UsageError
 
 
 @click.command("calibrate")
 @click.argument("model")
 @opt.option("-o", "--output", type=opt.PATH, metavar="FILE", help="Where the model with its sketch goes.")
-@opt.option("--in-place", is_flag=True, help="Allow the output to replace the input.")
+@opt.in_place
 @opt.option("--json", "as_json", is_flag=True, help="Say as JSON what was stored.")
 @opt.many(opt.data, opt.samples, opt.seed, opt.provider, opt.allow_linked_data, opt.talk)
 @click.pass_context
@@ -37,7 +37,7 @@ def command(
     The moment sketch is a few kilobytes of metadata per layer: means, variances and principal directions of
     what its weights read. merge and shrink then predict errors from it, without the data.
     """
-    target = target_of(model, output, in_place)
+    target = values.target(model, output, in_place)
     if data is None:
         raise UsageError("no data given", remedy="add --data FILE.npz (labels are not needed)")
     from onnxdup import api

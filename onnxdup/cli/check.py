@@ -108,9 +108,9 @@ def command(context: click.Context, /, *, models: tuple[str, ...], inconclusive:
     Without a budget: no filter that an exact merge would remove. Budgets usually stand in pyproject.toml,
     under [tool.onnxdup.check], as max-bytes = "2MB".
     """
-    files, shapes = values.models(models), values.shapes(choices.pop("input_shape"))
+    files = values.models(models)
     console = opt.console_of(context)
-    gate = _gate(choices, shapes)
+    gate = _gate(choices)
     from onnxdup.api.checking import check_model, collect, failure_of
     from onnxdup.gate import ModelCheck
     from onnxdup.gate.formats import FORMATS, of_suffix
@@ -142,7 +142,7 @@ def _exit_code(report: CheckReport, *, allow: bool) -> int:
     return max([gate, *(f.exit_code for f in report.failures)])
 
 
-def _gate(choices: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Gate:
+def _gate(choices: dict[str, Any]) -> Gate:
     from onnxdup.api.checking import Gate
     from onnxdup.api.isolation import Isolation, default_memory
     from onnxdup.api.measuring import Measuring
@@ -154,7 +154,7 @@ def _gate(choices: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Gat
         samples=choices["samples"],
         seed=choices["seed"],
         provider=choices["provider"],
-        input_shapes=shapes,
+        input_shapes=choices["input_shapes"],
         include=tuple(choices["include"]),
         exclude=tuple(choices["exclude"]),
     )

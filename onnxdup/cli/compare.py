@@ -67,7 +67,6 @@ def command(
     *,
     a: str,
     b: str,
-    input_shape: tuple[str, ...],
     allow_linked_data: bool,
     plot: tuple[Path, ...],
     **choices: Any,
@@ -77,7 +76,6 @@ def command(
     SV-CCA of their layers, and the best matching of their filters up to order, sign and scale, each beside
     what chance gives.
     """
-    shapes = values.shapes(input_shape)
     from onnxdup import api
     from onnxdup.reporting.comparison import plot as picture
     from onnxdup.reporting.comparison.formats import FORMATS, of_suffix
@@ -87,7 +85,7 @@ def command(
     console = opt.console_of(context)
     first, second = (api.load(m, allow_linked_data=allow_linked_data) for m in (a, b))
     with console.advance(f"{a} and {b}") as progress:
-        found = api.compare(first, second, input_shapes=shapes, progress=progress, **choices)
+        found = api.compare(first, second, progress=progress, **choices)
     console.took(found.provider_note)
     for path in plot:
         picture.draw(found, path)

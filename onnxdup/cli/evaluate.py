@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from onnxdup.cli import options as opt
-from onnxdup.cli import values
 from onnxdup.cli.isolate import isolated
 
 
@@ -23,18 +22,16 @@ def command(
     /,
     *,
     model: str,
-    input_shape: tuple[str, ...],
     allow_linked_data: bool,
     **choices: Any,
 ) -> int:
     """Accuracy with its interval, latency and size of a model."""
-    shapes = values.shapes(input_shape)
     from onnxdup import api
 
     console = opt.console_of(context)
     document = api.load(model, allow_linked_data=allow_linked_data)
     console.say(f"running {model}")
-    found = api.evaluate(document, input_shapes=shapes, **choices)
+    found = api.evaluate(document, **choices)
     console.took(found.provider_note)
     console.artefact(found)
     return 0

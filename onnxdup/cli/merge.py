@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,10 @@ from onnxdup.cli import values
 from onnxdup.cli.isolate import isolated
 from onnxdup.cli.pages import Pages
 from onnxdup.cli.pages import options as drawing
-from onnxdup.errors import UsageError
 
 if TYPE_CHECKING:
     from onnxdup.cli.console import Console
+    from onnxdup.cli.values import Shapes
     from onnxdup.graph import Document
     from onnxdup.reporting.schema import MergeReport
 
@@ -33,7 +32,7 @@ WAYS = (
 
 @click.command("merge")
 @click.argument("model")
-@opt.option("-o", "--output", type=opt.PATH, metavar="FILE", help="Where the smaller model goes.")
+@opt.output
 @opt.option(
     "--tau",
     type=values.TAU,
@@ -52,7 +51,7 @@ WAYS = (
 @opt.exact_ulp
 @opt.judging
 @opt.option("--plan", type=opt.PATH, metavar="FILE", help="Replay this plan instead of making one.")
-@opt.option("--plan-out", type=opt.PATH, metavar="FILE", help="Write the plan as JSON.")
+@opt.plan_out
 @opt.writing
 @drawing
 @opt.many(opt.include, opt.exclude, opt.constant_inputs, isolated, opt.running, opt.common)
@@ -66,7 +65,7 @@ def command(
     plan_out: Path | None,
     in_place: bool,
     no_stamp: bool,
-    input_shape: tuple[str, ...],
+    input_shapes: Shapes,
     allow_linked_data: bool,
     html: Path | None,
     plots: Path | None,
@@ -78,8 +77,7 @@ def command(
     Verifies before it writes: the checker, onnxruntime, finite outputs, exact merges within rounding, and the
     limits that are given. A model that fails is not written.
     """
-    target, pages = target_of(model, output, in_place), Pages(html, plots, details)
-    shapes = values.shapes(input_shape)
+    target, pages = values.target(model, output, in_place), Pages(html, plots, details)
     from onnxdup import api
 
     console = opt.console_of(context)
@@ -91,20 +89,20 @@ def command(
                 output=target,
                 in_place=in_place,
                 stamp=not no_stamp,
-                input_shapes=shapes,
+                input_shapes=input_shapes,
                 progress=say,
                 **choices,
             )
     except api.Rejected as rejected:
         console.took(rejected.report.provider_note)
         console.artefact(rejected.report)
-        _draw(console, pages, rejected.report, document, None, shapes)
+        _draw(console, pages, rejected.report, document, None, input_shapes)
         raise
     if plan_out is not None:
         merged.save_plan(plan_out)
     console.took(merged.report.provider_note)
     console.artefact(merged.report)
-    _draw(console, pages, merged.report, document, merged.document, shapes)
+    _draw(console, pages, merged.report, document, merged.document, input_shapes)
     return 0
 
 
@@ -114,7 +112,7 @@ def _draw(
     report: MergeReport,
     before: Document,
     after: Document | None,
-    shapes: dict[str, tuple[int, ...]],
+    shapes: Shapes,
 ) -> None:
     if not pages.wanted:
         return
@@ -125,22 +123,3 @@ def _draw(
             report, before, after, details=pages.details, input_shapes=shapes, progress=progress
         )
     pages.write([portrait], (), console.say)
-
-
-def target_of(model: str, output: Path | None, in_place: bool) -> Path:
-    """The file to write; UsageError before any work where that cannot succeed."""
-    if output is None and not in_place:
-        raise UsageError("no output given", remedy="add -o FILE, or --in-place to replace the input")
-    target = output or Path(model)
-    folder = target.parent
-    if target.is_dir():
-        raise UsageError("the output is a folder", file=target, remedy="name a file")
-    if not folder.is_dir():
-        raise UsageError("the folder of the output does not exist", file=folder)
-    if not os.access(folder, os.W_OK):
-        raise UsageError("the folder of the output cannot be written", file=folder)
-    if target.exists() and Path(model).exists() and target.samefile(model) and not in_place:
-        raise UsageError(
-            "the output is the input", file=target, remedy="choose another name or add --in-place"
-        )
-    return target

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from onnxdup.cli import config
+from onnxdup.cli import config, values
 from onnxdup.cli.console import Console
 from onnxdup.errors import UsageError
 
@@ -206,7 +206,9 @@ constant_inputs = option(
 )
 input_shape = option(
     "--input-shape",
+    "input_shapes",
     multiple=True,
+    callback=lambda _context, _parameter, texts: values.shapes(texts),
     metavar="NAME:DIMS",
     help="Shape of a dynamic input, as x:1,3,224,224 (repeatable).",
 )
@@ -220,9 +222,16 @@ exact_ulp = option(
     show_default=True,
     help="Units in the last place within which stored weights count as equal.",
 )
+output = option("-o", "--output", type=PATH, metavar="FILE", help="Where the smaller model goes.")
+plan_out = option("--plan-out", type=PATH, metavar="FILE", help="Write the plan as JSON.")
+state = many(
+    option("--state", type=PATH, metavar="FILE", help="Remember in FILE what was measured."),
+    option("--resume", is_flag=True, help="Go on from --state where an earlier run was interrupted."),
+)
+in_place = option("--in-place", is_flag=True, help="Allow the output to replace the input.")
 writing = many(
     option("--ledger", type=PATH, metavar="FILE", help="Ledger of exact merges (default: OUT.ledger.json)."),
-    option("--in-place", is_flag=True, help="Allow the output to replace the input."),
+    in_place,
     option("--keep-rejected", is_flag=True, help="Keep a model that failed as OUT.rejected.onnx."),
     option("--no-stamp", is_flag=True, help="Add no onnxdup.* metadata to the output."),
 )

@@ -42,7 +42,7 @@ def command(
     *,
     models: tuple[str, ...],
     tau: tuple[float, ...],
-    input_shape: tuple[str, ...],
+    input_shapes: values.Shapes,
     allow_linked_data: bool,
     html: Path | None,
     plots: Path | None,
@@ -55,7 +55,7 @@ def command(
     theirs.
     """
     pages = Pages(html, plots, details)
-    files, shapes = values.models(models), values.shapes(input_shape)
+    files = values.models(models)
     thresholds = sorted(set(tau), reverse=True)
     from onnxdup import api
     from onnxdup.reporting.build import combine
@@ -70,11 +70,11 @@ def command(
             document = api.load(file, allow_linked_data=allow_linked_data)
             with console.advance(file) as progress:
                 found = api.report(
-                    document, taus=thresholds, input_shapes=shapes, progress=progress, **choices
+                    document, taus=thresholds, input_shapes=input_shapes, progress=progress, **choices
                 )
             reports.append(found)
             if pages.wanted:
-                portraits.append(_drawn(console, found, document, pages.per_model(len(files)), shapes))
+                portraits.append(_drawn(console, found, document, pages.per_model(len(files)), input_shapes))
         except InputError as error:
             if len(files) == 1:
                 raise
@@ -90,7 +90,7 @@ def _drawn(
     report: ModelReport,
     document: Document,
     details: int,
-    shapes: dict[str, tuple[int, ...]],
+    shapes: values.Shapes,
 ) -> Portrait:
     from onnxdup.reporting.portrait import portray
 

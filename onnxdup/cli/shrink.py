@@ -11,12 +11,11 @@ from onnxdup.cli import options as opt
 from onnxdup.cli import values
 from onnxdup.cli.amounts import AMOUNT
 from onnxdup.cli.isolate import isolated
-from onnxdup.cli.merge import target_of
 
 
 @click.command("shrink")
 @click.argument("model")
-@opt.option("-o", "--output", type=opt.PATH, metavar="FILE", help="Where the smaller model goes.")
+@opt.output
 @opt.option(
     "--keep",
     type=values.TAU,
@@ -76,11 +75,8 @@ from onnxdup.cli.merge import target_of
 @opt.option(
     "--batch", type=opt.POSITIVE, default=1, show_default=True, help="Samples per run of --target-latency."
 )
-@opt.option("--state", type=opt.PATH, metavar="FILE", help="Remember in FILE what was measured.")
-@opt.option("--resume", is_flag=True, help="Go on from --state where an earlier run was interrupted.")
-@opt.option("--plan-out", type=opt.PATH, metavar="FILE", help="Write the plan as JSON.")
-@opt.many(opt.exact_ulp, opt.writing, opt.include, opt.exclude, opt.constant_inputs, isolated, opt.running)
-@opt.common
+@opt.many(opt.state, opt.plan_out, opt.exact_ulp, opt.writing)
+@opt.many(opt.include, opt.exclude, opt.constant_inputs, isolated, opt.running, opt.common)
 @click.pass_context
 def command(
     context: click.Context,
@@ -92,7 +88,6 @@ def command(
     in_place: bool,
     no_stamp: bool,
     probe: str,
-    input_shape: tuple[str, ...],
     allow_linked_data: bool,
     **choices: Any,
 ) -> int:
@@ -103,8 +98,7 @@ def command(
     measured, and the result is verified before it is written. Nothing is written where no model is within
     the budget.
     """
-    target = target_of(model, output, in_place)
-    shapes = values.shapes(input_shape)
+    target = values.target(model, output, in_place)
     from onnxdup import api
     from onnxdup.reporting import search_formats as formats
 
@@ -117,7 +111,6 @@ def command(
                 output=target,
                 in_place=in_place,
                 stamp=not no_stamp,
-                input_shapes=shapes,
                 probe={"on": True, "off": False}.get(probe),
                 progress=say,
                 **choices,

@@ -49,9 +49,7 @@ from onnxdup.errors import UsageError
     show_default=True,
     help="What --plot counts.",
 )
-@opt.option("--state", type=opt.PATH, metavar="FILE", help="Remember in FILE what was measured.")
-@opt.option("--resume", is_flag=True, help="Go on from --state where an earlier run was interrupted.")
-@opt.many(opt.include, opt.exclude, isolated, opt.running, opt.common)
+@opt.many(opt.state, opt.include, opt.exclude, isolated, opt.running, opt.common)
 @click.pass_context
 def command(
     context: click.Context,
@@ -62,7 +60,6 @@ def command(
     plot: Path | None,
     against: Any,
     taus: tuple[float, ...],
-    input_shape: tuple[str, ...],
     allow_linked_data: bool,
     **choices: Any,
 ) -> int:
@@ -71,7 +68,6 @@ def command(
     Every model is measured on --data; without labels the table shows the error of the outputs. Nothing is
     judged, and no model is written.
     """
-    shapes = values.shapes(input_shape)
     from onnxdup import api
     from onnxdup.reporting import search_formats as formats
     from onnxdup.reporting import sweep_csv
@@ -82,7 +78,7 @@ def command(
     console = opt.console_of(context)
     document = api.load(model, allow_linked_data=allow_linked_data)
     with console.working(model) as say:
-        report = api.sweep(document, taus=taus or None, input_shapes=shapes, progress=say, **choices)
+        report = api.sweep(document, taus=taus or None, progress=say, **choices)
     console.took(report.provider_note)
     if csv is not None:
         _write(csv, sweep_csv.render(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import click
 
 from onnxdup.errors import UsageError
 
+Shapes = dict[str, tuple[int, ...]]
+"""Shapes of dynamic inputs by name."""
 TAU = click.FloatRange(min=0, max=1, min_open=True)
 """Type of a similarity threshold."""
 
 
-def shapes(specifications: Iterable[str] | None) -> dict[str, tuple[int, ...]]:
+def shapes(specifications: Iterable[str] | None) -> Shapes:
     """["x:1,3,224,224"] → {"x": (1, 3, 224, 224)}; "x:" is a scalar. Names may hold colons."""
-    found: dict[str, tuple[int, ...]] = {}
+    found: Shapes = {}
     for text in specifications or ():
         name, colon, dims = text.rpartition(":")
         try:
@@ -44,3 +47,22 @@ def models(patterns: Sequence[str]) -> list[str]:
             raise UsageError(f"the glob {pattern} matches no file")
         found += matches
     return list(dict.fromkeys(found))
+
+
+def target(model: str, output: Path | None, in_place: bool) -> Path:
+    """The file to write; UsageError before any work where that cannot succeed."""
+    if output is None and not in_place:
+        raise UsageError("no output given", remedy="add -o FILE, or --in-place to replace the input")
+    found = output or Path(model)
+    folder = found.parent
+    if found.is_dir():
+        raise UsageError("the output is a folder", file=found, remedy="name a file")
+    if not folder.is_dir():
+        raise UsageError("the folder of the output does not exist", file=folder)
+    if not os.access(folder, os.W_OK):
+        raise UsageError("the folder of the output cannot be written", file=folder)
+    if found.exists() and Path(model).exists() and found.samefile(model) and not in_place:
+        raise UsageError(
+            "the output is the input", file=found, remedy="choose another name or add --in-place"
+        )
+    return found

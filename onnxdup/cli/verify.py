@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from onnxdup.cli import options as opt
-from onnxdup.cli import values
 from onnxdup.cli.isolate import isolated
 
 
@@ -29,19 +28,17 @@ def command(
     *,
     original: str,
     reduced: str,
-    input_shape: tuple[str, ...],
     allow_linked_data: bool,
     **choices: Any,
 ) -> int:
     """Compare two models, and derive the ledger of merges again."""
-    shapes = values.shapes(input_shape)
     from onnxdup import api
 
     console = opt.console_of(context)
     before = api.load(original, allow_linked_data=allow_linked_data)
     after = api.load(reduced, allow_linked_data=allow_linked_data)
     console.say(f"comparing {reduced} with {original}")
-    found = api.verify(before, after, input_shapes=shapes, **choices)
+    found = api.verify(before, after, **choices)
     console.took(found.provider_note)
     console.artefact(found)
     return 0 if found.status == "passed" else 1
