@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onnxdup import __version__
 from onnxdup.api.merging import Rejected, Target, calibration_data, deliver
 from onnxdup.api.result import Result
+from onnxdup.api.subject import hashed, subject
 from onnxdup.api.verification import Runs
 from onnxdup.errors import CannotVerify, GateFailed, UsageError
 from onnxdup.evaluation import compare, cost
-from onnxdup.evaluation.data import Dataset
 from onnxdup.evaluation.source import MadeUpSource
 from onnxdup.graph import Document, load
 from onnxdup.reduce.budget import Budget, within
@@ -65,6 +63,7 @@ def run(document: Document, asked: Asked, target: Target, runs: Runs, say: Say |
     """Searches, verifies and, where `target` names a file, writes. Raises `OverBudget` where that fails."""
     say = say or (lambda _: None)
     _demand(asked, runs)
+    asked = dataclasses.replace(asked, calibration=calibration_data(asked.calibration, document))
     with _meter(document, asked, runs) as meter:
         _demand_labels(asked, meter)
         found = _search(document, asked, meter, runs, target, say)
@@ -97,8 +96,8 @@ def _demand_labels(asked: Asked, meter: Meter) -> None:
 def _meter(document: Document, asked: Asked, runs: Runs) -> Meter:
     """Measures on the data, else on calibration data without their labels, else on made-up inputs."""
     data = runs.data
-    if data is None and (held := calibration_data(asked.calibration, document)) is not None:
-        data = dataclasses.replace(held, labels=None)
+    if data is None and asked.calibration is not None:
+        data = dataclasses.replace(asked.calibration, labels=None)
     return Meter(
         document,
         data,
@@ -119,7 +118,7 @@ def _search(
         found = search(
             *(document, asked.budget, meter, asked.how, state),
             extra_bytes=extra,
-            calibration=calibration_data(asked.calibration, document),
+            calibration=asked.calibration,
             seed=runs.seed,
             progress=say,
         )
@@ -135,39 +134,14 @@ def _search(
 
 def _subject(document: Document, asked: Asked, meter: Meter, runs: Runs) -> dict[str, Any]:
     """What the results of a search depend on."""
+    remembered, calibration = asked.state is not None, asked.calibration
     return {
-        "onnxdup": __version__,
-        "source": document.sha256(),
-        "data": fingerprint(meter) if asked.state is not None else "",
-        "seed": runs.seed,
-        "provider": runs.provider,
+        **subject(document, meter, runs, remembered=remembered),
         "batch": asked.batch,
         "confidence": asked.budget.confidence,
-        "calibration": _calibrated(asked, document),
+        "calibration": hashed(calibration) if remembered and calibration is not None else "",
         "how": asked.how.as_dict(),
     }
-
-
-def _calibrated(asked: Asked, document: Document) -> str:
-    data = calibration_data(asked.calibration, document)
-    return "" if data is None or asked.state is None else hashed(data)
-
-
-def fingerprint(meter: Meter) -> str:
-    """Hash of the samples that a meter runs on."""
-    if isinstance(meter.source, MadeUpSource):
-        return f"made up: {meter.source.samples}"
-    return hashed(meter.source.batching.dataset)
-
-
-def hashed(data: Dataset) -> str:
-    """Hash of a data set."""
-    found = hashlib.blake2b()
-    arrays = {**data.inputs, **({} if data.labels is None else {"labels": data.labels})}
-    for name, array in sorted(arrays.items()):
-        found.update(f"{name}{array.dtype}{array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
 
 
 def _holdout(document: Document, found: Shrinkage, asked: Asked, runs: Runs, say: Say) -> Holdout | None:

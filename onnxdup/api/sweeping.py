@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxdup import __version__
-from onnxdup.api.shrinking import fingerprint
+from onnxdup.api.subject import subject
 from onnxdup.api.verification import Runs
 from onnxdup.channels import trace
 from onnxdup.graph import Document
@@ -75,11 +74,7 @@ def run(document: Document, grid: Grid, runs: Runs, say: Say | None = None) -> S
 
 def _subject(document: Document, grid: Grid, runs: Runs, meter: Meter) -> dict[str, object]:
     return {
-        "onnxdup": __version__,
-        "source": document.sha256(),
-        "data": fingerprint(meter) if grid.state is not None else "",
-        "seed": runs.seed,
-        "provider": runs.provider,
+        **subject(document, meter, runs, remembered=grid.state is not None),
         "input_shapes": {k: list(v) for k, v in (runs.input_shapes or {}).items()},
         "include": list(grid.include),
         "exclude": list(grid.exclude),
