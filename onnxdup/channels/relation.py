@@ -105,12 +105,6 @@ def close(x: npt.ArrayLike, y: npt.ArrayLike, rtol: float) -> Mask:
     return np.asarray(np.abs(a - b) <= rtol * np.maximum(np.abs(a), np.abs(b)), bool)
 
 
-def same_over_copies(values: Array, tolerance: Array) -> tuple[Array, Mask]:
-    """One value for all copies of a composite channel: (m, copies) -> (m,) and whether they agree."""
-    first = values[:, 0]
-    return first, np.asarray((np.abs(values - first[:, None]) <= tolerance).all(1), bool)
-
-
 @dataclass(frozen=True)
 class Fit:
     """Least-squares scale of row j on row i for m pairs: scale, largest residual, proven or not: (m,)."""

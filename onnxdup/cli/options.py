@@ -20,7 +20,6 @@ POSITIVE = click.IntRange(min=1)
 NOT_NEGATIVE = click.FloatRange(min=0)
 
 F = TypeVar("F", bound=Callable[..., Any])
-Decorator = Callable[[F], F]
 
 
 def option(*names: str, **rest: Any) -> Callable[[F], F]:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +24,6 @@ from onnxdup.runtime.messages import cuda_problem, load_error, run_error
 from onnxdup.runtime.ortvalues import from_ort_value, is_numpy_type, to_ort_value
 from onnxdup.runtime.placement import CPU, CUDA, Placement, gpu_gap, parse_records, short_name
 from onnxdup.runtime.quiet import captured_output
-
-ProviderName = Literal["auto", "cpu", "cuda"]
 
 BOUNDED_BYTES = 2 << 30
 """What weights and activations of a bounded session may take together."""

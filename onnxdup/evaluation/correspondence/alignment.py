@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from onnxdup.channels import ChannelGroup, Symmetry, Trace
+from onnxdup.channels import ChannelGroup, Symmetry
 from onnxdup.channels.ids import Ids
 from onnxdup.evaluation.correspondence.net import Net
 from onnxdup.evaluation.correspondence.pairing import Pair
@@ -197,11 +197,6 @@ class Correspondence:
                 self.b.gauge[b] = self.b.amplitude(gb, y)
         if Symmetry.SIGN in symmetry:
             self.b.gauge[b[match[1]]] *= sign
-
-
-def correspondence(first: Trace, second: Trace, pairs: Sequence[Pair]) -> Correspondence:
-    """Match the channels of two traced networks whose layers are paired."""
-    return Correspondence(Net.of(first), Net.of(second), pairs)
 
 
 def _by_channel(rows: Floats, index: Ids) -> Floats:

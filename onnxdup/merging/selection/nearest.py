@@ -13,8 +13,8 @@ from onnxdup.merging.problem import TINY, Problem
 from onnxdup.merging.selection.clusters import Aim, Clusters, heirs
 from onnxdup.merging.selection.norm import largest
 
-WIDE, LEAST = 400, 0.1
-"""Below `WIDE` kept filters a match needs a cosine of `LEAST`."""
+LEAST = 0.1
+"""The smallest cosine of a match."""
 
 
 def select(problem: Problem, aim: Aim) -> Clusters:

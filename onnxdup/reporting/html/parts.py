@@ -9,7 +9,6 @@ from onnxdup.reporting.html import tables
 from onnxdup.reporting.html.tables import Card, Grid
 from onnxdup.reporting.html.words import Verdict, be, verdict
 from onnxdup.reporting.plots import (
-    Chart,
     Picture,
     charts_of_layer,
     charts_of_model,
@@ -179,10 +178,6 @@ def _remarks(layer: LayerPortrait) -> tuple[str, ...]:
         found.append(f"{x.note}.")
     found += [f"Not drawn: {reason}." for reason in (layer.weights.skipped if layer.weights else ())]
     return tuple(found)
-
-
-def _chart(chart: Chart, id: str) -> Figure:
-    return Figure(chart.title, chart.caption, to_inline_svg(chart, f"{id}-{chart.name}"), name=chart.name)
 
 
 def _picture(p: Picture) -> Figure:
