@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from onnxdup.merging.compensation.mean import mixing
 from onnxdup.merging.exact import exact_merge
 from onnxdup.merging.methods import (
     COMPENSATIONS,
@@ -16,7 +17,7 @@ from onnxdup.merging.methods import (
     order,
     problem_of,
 )
-from onnxdup.merging.moments import Analytic, Measured, Moments
+from onnxdup.merging.moments import Analytic, Measured, Moments, Tally, Trial, mixed
 from onnxdup.merging.plan import Entry, Merge, MergePlan, Readers, clones_as_lists, clones_of
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection.clusters import Aim
@@ -38,6 +39,8 @@ __all__ = [
     "Problem",
     "Readers",
     "Removal",
+    "Tally",
+    "Trial",
     "approximate_merge",
     "clones_as_lists",
     "clones_of",
@@ -45,6 +48,8 @@ __all__ = [
     "exact_merge",
     "merge_to",
     "method_named",
+    "mixed",
+    "mixing",
     "order",
     "problem_of",
 ]

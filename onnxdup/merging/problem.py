@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from onnxdup.channels import Binding, Block, ChannelGroup, Effective, Reader, Symmetry, Trace, effective
 from onnxdup.channels.flow import approximate_scales
-from onnxdup.channels.tracer import Source
+from onnxdup.channels.tracer import Sink, Source
 from onnxdup.merging.exact import binding_of, columns
 from onnxdup.merging.plan import Array, Index
 from onnxdup.similarity import Metric
@@ -131,6 +131,11 @@ class Problem:
                 v = columns(sink, self.reader).astype(np.float64)
                 total += np.einsum("nm,nm->n", v, v)
         return np.asarray(np.sqrt(total))
+
+    def read_by(self, sink: Sink, taps: int) -> Array:
+        """What a sink multiplies its `taps` values of each channel by: (outputs, n·taps)."""
+        n, v = self.group.size, columns(sink, self.reader).astype(np.float64)
+        return np.asarray(np.moveaxis(v.reshape(n, -1, taps), 2, 1).reshape(n * taps, -1).T)
 
     @property
     def importance(self) -> Array:

@@ -7,11 +7,13 @@ reduced one gives now, so that errors do not add up (sequential reconstruction).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxdup.channels import ChannelGroup, Trace
+from onnxdup.graph import Document
 from onnxdup.graph.expose import with_outputs
 from onnxdup.merging import Analytic, Measured
 from onnxdup.runtime import Session
@@ -39,16 +41,29 @@ def measure(
     found = Measured(trace, groups, analytic, original)
     if not found.tallies:
         return found
-    with Session.open(with_outputs(trace.document, found.now), provider=provider) as now:
-        if original is None or not found.before:
-            for batch in batches(data, now):
-                found.add(seen(batch, now.run(batch.feeds, found.now)), {})
-            return found
-        with Session.open(with_outputs(original.document, found.before), provider=provider) as then:
-            for batch in batches(data, now):
-                values = now.run(batch.feeds, found.now), then.run(batch.feeds, found.before)
-                found.add(seen(batch, values[0]), seen(batch, values[1]))
+    before = original.document if original is not None and found.before else None
+    for now, then in values_of(trace.document, found.now, before, found.before, data, provider):
+        found.add(now, then)
     return found
+
+
+def values_of(
+    now: Document,
+    wanted: list[str],
+    then: Document | None,
+    wanted_then: list[str],
+    data: Dataset,
+    provider: str,
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    """Values of two models, batch by batch; of the first alone where there is no second."""
+    with ExitStack() as stack:
+        first = stack.enter_context(Session.open(with_outputs(now, wanted), provider=provider))
+        second = None
+        if then is not None:
+            second = stack.enter_context(Session.open(with_outputs(then, wanted_then), provider=provider))
+        for batch in batches(data, first):
+            found = {} if second is None else seen(batch, second.run(batch.feeds, wanted_then))
+            yield seen(batch, first.run(batch.feeds, wanted)), found
 
 
 def batches(data: Dataset, session: Session) -> Iterator[Batch]:

@@ -15,6 +15,7 @@ from onnxdup.merging import Analytic, Left, Merge, MergePlan, Moments, cuttable,
 from onnxdup.reduce.calibrating import measure, stages
 from onnxdup.reduce.reduction import Reduction
 from onnxdup.reduce.rounding import restored, rounded_up
+from onnxdup.reduce.trial import on_trial
 from onnxdup.surgery import ShapesDisagree, Surgery
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Job:
             first = self.trace is original
             prior = Analytic(self.trace)
             found = measure(self.trace, groups, data, prior, None if first else original)
+            found.trial = on_trial(data, self.trace, None if first else original, self.on_trial)
             moments.put(self.trace, found)
             self.run(lambda g, t, m, names=names: choose(g, t, m) if g.name in names else None, what, 1)  # type: ignore[misc]
 
@@ -159,6 +161,14 @@ class Job:
         self.changed = _tensors(self.trace, merges)
         self.trace = trace(document, input_shapes=self.input_shapes, shapes=shapes)
         self.rounds.append(merges)
+
+    def on_trial(self, merge: Merge) -> Trace | None:
+        """The trace after one merge, which is not kept; None where sizes do not follow."""
+        try:
+            document, shapes = Surgery(self.trace, (merge,)).apply()
+        except ShapesDisagree:
+            return None
+        return trace(document, input_shapes=self.input_shapes, shapes=shapes)
 
     def applied(self, merges: tuple[Merge, ...]) -> tuple[Merge, ...]:
         """Apply what can be applied; groups whose sizes do not follow are left alone, with the reason."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from onnxdup.channels import trace
 from onnxdup.evaluation import compare
-from onnxdup.evaluation.data import as_dataset
+from onnxdup.evaluation.data import Dataset, as_dataset
 from onnxdup.graph import Document, parse
-from onnxdup.merging import Analytic, Problem
+from onnxdup.graph.expose import with_outputs
+from onnxdup.merging import Analytic, Problem, mixing
 from onnxdup.merging.moments.views import View
 from onnxdup.reduce import merge
 from onnxdup.reduce.calibrating import measure
+from onnxdup.reduce.job import Job
+from onnxdup.reduce.trial import on_trial
+from onnxdup.runtime import Session
 
 RNG = np.random.default_rng(11)
 
@@ -38,9 +43,6 @@ def conv_net(pads: str, n: int = 8) -> Document:
 )
 def test_windows_are_what_the_convolution_multiplies(pads: str) -> None:
     """Rows times the kernel are the convolution's outputs at those places."""
-    from onnxdup.graph.expose import with_outputs
-    from onnxdup.runtime import Session
-
     document = conv_net(pads)
     traced = trace(document)
     group = traced.group("w1")
@@ -64,11 +66,7 @@ def test_measured_moments_are_those_of_the_data_where_there_are_many() -> None:
     data = as_dataset({"x": RNG.normal(size=(400, 3, 9, 9)).astype("f4")}, document)
     problem = Problem.of(traced, group, None)
     (found,) = measure(traced, [group], data, Analytic(traced)).of(problem) or []
-    from onnxdup.graph.expose import with_outputs
-    from onnxdup.runtime import Session
-
-    with Session.open(with_outputs(document, ["f"]), provider="cpu") as session:
-        f = np.asarray(session.run(dict(data.inputs), ["f"])["f"]).reshape(400, -1)
+    f = _pooled(document, data)
     assert found.known and np.abs(found.mean - f.mean(0)).max() < 1e-4
     assert np.abs(found.centred - np.cov(f.T, bias=True)).max() < 0.3 * np.abs(np.cov(f.T)).max()
 
@@ -91,3 +89,52 @@ def test_calibration_beats_what_weights_alone_tell() -> None:
             compare(document, reduced.document, data=test, provider="cpu").fidelity[0].mean_absolute_error
         )
     assert errors["data"] < 0.6 * errors["none"]
+
+
+def _error(document: Document, method: str, data: object) -> float:
+    reduced = merge(document, 0.5, method, keep=0.5, calibration=data)  # type: ignore[arg-type]
+    found = compare(document, reduced.document, data={"x": shifted(64, 1)}, provider="cpu")
+    return found.fidelity[0].mean_absolute_error
+
+
+@pytest.mark.parametrize("method", ["ward", "cluster"])
+def test_means_of_filters_are_measured_too(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = conv_net("pads=[1,1,1,1]", n=16)
+    data = as_dataset({"x": shifted(128, 2)}, document)
+    measured, unknown = _error(document, method, data), _error(document, method, None)
+    monkeypatch.setattr(Job, "on_trial", lambda *_: None)
+    leaders = _error(document, method, data)
+    assert measured <= leaders < unknown
+    assert measured < leaders or method == "cluster", "the better of both, of far filters the leaders"
+
+
+def test_mixed_channels_are_regressed_on_as_the_data_say() -> None:
+    """The fit of measured means is the least-squares solution on the same data, up to shrinking."""
+    document = conv_net("pads=[1,1,1,1]", n=6)
+    traced = trace(document)
+    group = traced.group("w2")
+    data = as_dataset({"x": RNG.normal(size=(600, 3, 9, 9)).astype("f4")}, document)
+    moments = measure(traced, [group], data, Analytic(traced))
+    cut = Job(document, (), (), None, None, lambda _: None).on_trial
+    moments.trial = on_trial(data, traced, None, cut)
+    problem = Problem.of(traced, group, moments)
+    keep, mix = np.arange(0, 12, 2), csr_array(np.kron(np.eye(6), [[0.5, 0.5]]))
+    (fit,) = (moments.of(problem) and moments.folded(problem, mix, keep)) or []
+    merge_of_means = mixing(problem, mix, keep)
+    assert merge_of_means is not None
+    made = cut(merge_of_means)
+    assert made is not None
+    w2 = document.weights.array("w2")
+    assert np.allclose(made.document.weights.array("w2"), (w2[::2] + w2[1::2]) / 2, atol=1e-6)
+    before, after = (_pooled(d, data) for d in (document, made.document))
+    u, constant = fit.solve()
+    centred = before - before.mean(0)
+    best = centred - after @ np.linalg.lstsq(after - after.mean(0), centred, rcond=None)[0]
+    left = before - after @ u.T - constant
+    assert np.var(left) < 1.1 * np.var(best - best.mean(0)) < 0.5 * np.var(centred)
+    assert np.abs(left.mean(0)).max() < 1e-4
+
+
+def _pooled(document: Document, data: Dataset) -> np.ndarray:
+    with Session.open(with_outputs(document, ["f"]), provider="cpu") as session:
+        return np.asarray(session.run(dict(data.inputs), ["f"])["f"]).reshape(len(data), -1)

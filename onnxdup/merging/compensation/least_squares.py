@@ -1,6 +1,7 @@
 """Least squares on the consumer: h ≈ U h' + c, the best for every output at once.
 
-h' are the channels that stay, as they are (`compensate`) or as means of their clusters (`folded`). U = C_hh'
+h' are the channels that stay, as they are (`compensate`) or as means of their clusters (`folded`, `weighted`;
+where means of channels are known, whichever of both leaves the readers less error). U = C_hh'
 (C_h'h' + lambda)⁻¹ with C the centred moments where means are known (then c = m − U m'), else the uncentred
 ones and no constant. Over all taps of a kernel jointly where the moments are.
 """
@@ -15,7 +16,7 @@ from scipy.sparse import csr_array
 from onnxdup.merging.compensation import mean
 from onnxdup.merging.exact import binding_of
 from onnxdup.merging.moments import Fit, fits_of, folded_fits
-from onnxdup.merging.plan import Array, Merge
+from onnxdup.merging.plan import Array, Index, Merge
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection.clusters import Clusters
 
@@ -43,10 +44,29 @@ def weighted(problem: Problem, clusters: Clusters) -> Merge:
 def _refitted(problem: Problem, clusters: Clusters, found: mean.Mixture) -> Merge:
     written = mean.written(problem, found)
     fits = folded_fits(problem, found.mix, found.keep) if written is not None else None
-    if written is None or fits is None:
+    if written is None or fits is None or _better_alone(problem, fits, found.keep):
         return compensate(problem, clusters)
     n, name = problem.group.size, problem.group.name
     return Merge(name, n, found.keep, *absorbed(problem, fits), *written, found.clusters)
+
+
+def _better_alone(problem: Problem, fits: list[Fit], keep: Index) -> bool:
+    """Do the leaders as they are explain more of what the readers make of the channels than the means do?
+
+    Asked only where the means of channels are known: uncentred moments do not tell.
+    """
+    alone = fits_of(problem, keep) if all(f.known for f in fits) else None
+    return alone is not None and explained(problem, alone) > explained(problem, fits)
+
+
+def explained(problem: Problem, fits: list[Fit]) -> float:
+    """Squared size of the readers' outputs that is left no error: ‖V h‖² − ‖V (h − U h' − c)‖²."""
+    total = 0.0
+    for fit in fits:
+        made = problem.read_by(fit.sink, len(fit.wanted) // problem.group.size)
+        u, cross, inner = made @ fit.solve()[0], made @ fit.centred_cross, fit.centred_inner
+        total += float((u * (2 * cross - u @ inner)).sum())
+    return total
 
 
 def absorbed(problem: Problem, fits: list[Fit]) -> tuple[Mapping[str, csr_array], Mapping[str, Array]]:

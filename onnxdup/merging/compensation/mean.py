@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from onnxdup.channels import Block
+from onnxdup.merging.exact import binding_of
 from onnxdup.merging.plan import Array, Index, Merge
 from onnxdup.merging.problem import TINY, Problem
 from onnxdup.merging.selection.clusters import Clusters
@@ -99,6 +100,17 @@ def merged(problem: Problem, found: Mixture) -> Merge:
     rows, shift = written(problem, found) or ({}, {})
     n, name = problem.group.size, problem.group.name
     return Merge(name, n, found.keep, unmerge, constant, rows, shift, found.clusters)
+
+
+def mixing(problem: Problem, mix: csr_array, keep: Index, offset: Array | None = None) -> Merge | None:
+    """Mixed rows in the places of `keep`, read as those were; others are dropped. None as for `written`."""
+    n, k = problem.group.size, len(keep)
+    rows = written(problem, Mixture(keep, mix, np.full(n, -1), np.zeros(n), None, offset))
+    if rows is None:
+        return None
+    stays = csr_array((np.ones(k), (keep, np.arange(k))), shape=(n, k))
+    unmerge = {binding_of(problem.group, s).key: stays for s in problem.group.sinks if s.use is not None}
+    return Merge(problem.group.name, n, keep, unmerge, {}, *rows)
 
 
 def written(problem: Problem, found: Mixture) -> tuple[dict[str, csr_array], dict[str, Array]] | None:

@@ -13,7 +13,6 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from onnxdup.merging.compensation import least_squares, mean
-from onnxdup.merging.exact import columns
 from onnxdup.merging.moments import folded_fits, gaussian_of
 from onnxdup.merging.moments.gaussian import Gaussian
 from onnxdup.merging.moments.hermite import ORDERS
@@ -90,9 +89,4 @@ def _mixture(problem: Problem, keep: Index, mix: Array, offset: Array) -> mean.M
 
 def outgoing(problem: Problem) -> list[Array]:
     """What each sink reads: (outputs, n·taps)."""
-    found, n = [], problem.group.size
-    for sink in problem.group.sinks:
-        taps = len(taps_of(sink, n))
-        v = columns(sink, problem.reader).astype(np.float64)
-        found.append(np.asarray(np.moveaxis(v.reshape(n, -1, taps), 2, 1).reshape(n * taps, -1).T))
-    return found
+    return [problem.read_by(s, len(taps_of(s, problem.group.size))) for s in problem.group.sinks]

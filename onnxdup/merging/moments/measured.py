@@ -6,15 +6,14 @@ smallest error of the readers' outputs there, when half of the channels are rebu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from onnxdup.channels import ChannelGroup, Trace
-from onnxdup.merging.exact import columns
 from onnxdup.merging.moments.analytic import Analytic
 from onnxdup.merging.moments.gaussian import Gaussian
 from onnxdup.merging.moments.sinks import Before, Fit, SinkMoments, solved
@@ -39,9 +38,10 @@ class Half:
     hx: Array
 
     @classmethod
-    def empty(cls, size: int) -> Half:
-        """Nothing seen."""
-        return cls(0, np.zeros(size), np.zeros((size, size)), np.zeros(size), np.zeros((size, size)))
+    def empty(cls, size: int, before: int | None = None) -> Half:
+        """Nothing seen of `size` values now and `before` values then (None: as many)."""
+        then = size if before is None else before
+        return cls(0, np.zeros(size), np.zeros((size, size)), np.zeros(then), np.zeros((then, size)))
 
     def add(self, x: npt.NDArray[np.float32], h: npt.NDArray[np.float32]) -> None:
         """One batch: (rows, size) each."""
@@ -81,8 +81,13 @@ class Tally:
     halves: tuple[Half, Half] = field(init=False)
 
     def __post_init__(self) -> None:
-        size = len(self.view.index) * len(self.view.offsets)
-        self.halves = (Half.empty(size), Half.empty(size))
+        size, then = _width(self.view), None if self.then is None else _width(self.then)
+        self.halves = (Half.empty(size, then), Half.empty(size, then))
+
+    @property
+    def whole(self) -> Half:
+        """Both halves."""
+        return self.halves[0] + self.halves[1]
 
     def add(self, now: Values, before: Values, number: int) -> None:
         """Batch `number`."""
@@ -96,16 +101,26 @@ class Tally:
         self.halves[number % 2].add(x, h)
 
 
+def _width(view: View) -> int:
+    return len(view.index) * len(view.offsets)
+
+
+Trial = Callable[[Problem, csr_array, Index, Array | None, Sequence[Tally]], "list[Tally] | None"]
+"""What the sinks of a group read once its channels are mixed, beside what they read before, or None."""
+
+
 class Measured:
     """Moments of some groups of a trace from batches of values. `original` is the trace of the model that
-    `trace` was cut from, where that is another one.
+    `trace` was cut from, where that is another one. Mixed channels are measured on `trial`, where it is set.
     """
 
     def __init__(
         self, trace: Trace, groups: Iterable[ChannelGroup], analytic: Analytic, original: Trace | None = None
     ) -> None:
         self.analytic = analytic
+        self.trial: Trial | None = None
         self.tallies: dict[str, list[Tally]] = {}
+        self._weights: dict[str, list[float]] = {}
         for group in groups:
             tallies = _tallies(trace, group, original)
             if tallies is not None:
@@ -136,14 +151,25 @@ class Measured:
         if tallies is None or any(sum(h.count for h in t.halves) < 2 for t in tallies):
             return prior
         priors: list[SinkMoments | None] = [None] * len(tallies) if prior is None else [*prior]
-        return [_shrunk(problem, t, p) for t, p in zip(tallies, priors, strict=True)]
+        expected = [_expected(t, p) for t, p in zip(tallies, priors, strict=True)]
+        weights = [_weight(problem, *pair) for pair in zip(tallies, expected, strict=True)]
+        self._weights[problem.group.name] = weights
+        return [_shrunk(*each) for each in zip(tallies, expected, weights, strict=True)]
 
     def folded(
         self, problem: Problem, mix: csr_array, keep: Index, offset: Array | None = None
     ) -> list[Fit] | None:
-        """Means of channels are not measured: analytic where the group was not measured, else None."""
-        measured = problem.group.name in self.tallies
-        return None if measured else self.analytic.folded(problem, mix, keep, offset)
+        """Regressions on mixed channels, measured on trial and shrunk as far as those of the group; analytic
+        where the group was not measured.
+        """
+        name = problem.group.name
+        prior = self.analytic.folded(problem, mix, keep, offset)
+        if name not in self._weights:
+            return None if name in self.tallies else prior
+        tried = self.trial and self.trial(problem, mix, keep, offset, self.tallies[name])
+        if not tried or prior is None:
+            return None
+        return [_refit(*each) for each in zip(tried, prior, self._weights[name], strict=True)]
 
     def gaussian(self, problem: Problem) -> Gaussian | None:
         """Pre-activations are not measured: analytic where the group was not measured, else None."""
@@ -169,23 +195,59 @@ def _tallies(trace: Trace, group: ChannelGroup, original: Trace | None) -> list[
     return out
 
 
-def _shrunk(problem: Problem, tally: Tally, prior: SinkMoments | None) -> SinkMoments:
-    whole = tally.halves[0] + tally.halves[1]
-    size, taps = len(whole.x), len(tally.view.offsets)
-    expected = np.diag(np.diag(whole.covariance)) if prior is None else prior.centred
-    if expected.shape != (size, size):
-        expected = np.diag(np.diag(whole.covariance))
-    weight = _weight(problem, tally, expected)
-    target = expected * (_power(whole.covariance) / _power(expected))
+def mixed(tallies: Sequence[Tally], cut: Trace, group: ChannelGroup) -> list[Tally] | None:
+    """Empty tallies of what the same sinks read of a group that was mixed, beside what they read before.
+
+    `cut` is the trace of the model in which that was done, `group` the group there. None where its sinks
+    differ.
+    """
+    at = {(s.node.name, s.use.slot): s for s in group.sinks if s.use is not None}
+    out = []
+    for tally in tallies:
+        was = tally.view.sink
+        sink = at.get((was.node.name, was.use.slot))  # type: ignore[union-attr]
+        view = None if sink is None else View.of(cut, group, sink)
+        if view is None:
+            return None
+        out.append(Tally(replace(view, offsets=tally.view.offsets), tally.then or tally.view))
+    return out
+
+
+def _expected(tally: Tally, prior: SinkMoments | None) -> Array:
+    """The covariance to shrink towards, at the scale of the data."""
+    seen = tally.whole.covariance
+    expected = np.diag(np.diag(seen)) if prior is None else prior.centred
+    if expected.shape != seen.shape:
+        expected = np.diag(np.diag(seen))
+    return np.asarray(expected * (_power(seen) / _power(expected)))
+
+
+def _shrunk(tally: Tally, target: Array, weight: float) -> SinkMoments:
+    whole, taps = tally.whole, len(tally.view.offsets)
     covariance = weight * whole.covariance + (1 - weight) * target
     second = covariance + np.outer(whole.mean, whole.mean)
     before = None
     if tally.then is not None:
         mean = whole.h / whole.count
-        between = whole.hx / whole.count - np.outer(mean, whole.mean)
-        between = weight * between + (1 - weight) * target
+        between = weight * _between(whole) + (1 - weight) * target
         before = Before(mean, between + np.outer(mean, whole.mean))
     return SinkMoments(tally.view.sink, whole.mean, second, taps, True, before)
+
+
+def _between(half: Half) -> Array:
+    """Covariance of what was read then with what is read now."""
+    return np.asarray(half.hx / half.count - np.outer(half.h / half.count, half.mean))
+
+
+def _refit(tried: Tally, prior: Fit, weight: float) -> Fit:
+    whole, sink = tried.whole, prior.sink
+    inner = prior.inner - np.outer(prior.given, prior.given)
+    cross = prior.cross - np.outer(prior.wanted, prior.given)
+    scale = _power(whole.covariance) / _power(inner)
+    inner = weight * whole.covariance + (1 - weight) * scale * inner
+    cross = weight * _between(whole) + (1 - weight) * scale * cross
+    wanted, given = whole.h / whole.count, whole.mean
+    return Fit(sink, True, wanted, given, cross + np.outer(wanted, given), inner + np.outer(given, given))
 
 
 def _power(covariance: Array) -> float:
@@ -196,9 +258,8 @@ def _weight(problem: Problem, tally: Tally, expected: Array) -> float:
     """The weight of the data that serves the other half best."""
     if any(h.count < 2 for h in tally.halves):
         return 0.5
-    v = columns(tally.view.sink, problem.reader).astype(np.float64)
     n, taps = len(tally.view.index), len(tally.view.offsets)
-    outgoing = np.moveaxis(v.reshape(n, -1, taps), 2, 1).reshape(n * taps, -1).T
+    outgoing = problem.read_by(tally.view.sink, taps)
     kept = np.random.default_rng(0).permutation(n)[: max(1, n // 2)]
     places = (np.sort(kept)[:, None] * taps + np.arange(taps)).ravel()
     errors = [sum(_missed(*pair, expected, w, places, outgoing) for pair in _pairs(tally)) for w in WEIGHTS]

@@ -81,13 +81,19 @@ class Fit:
         """Are these numbers that one can compute with?"""
         return all(bool(np.isfinite(x).all()) for x in (self.wanted, self.given, self.cross, self.inner))
 
+    @property
+    def centred_cross(self) -> Array:
+        """Covariance of h and h' where means are known, else the uncentred moment."""
+        return self.cross - np.outer(self.wanted, self.given) if self.known else self.cross
+
+    @property
+    def centred_inner(self) -> Array:
+        """The same of h' with itself."""
+        return self.inner - np.outer(self.given, self.given) if self.known else self.inner
+
     def solve(self) -> tuple[Array, Array]:
         """(U (n·taps, k·taps), constant (n·taps,))."""
-        cross, inner = self.cross, self.inner
-        if self.known:
-            cross = cross - np.outer(self.wanted, self.given)
-            inner = inner - np.outer(self.given, self.given)
-        u = solved(inner, cross.T).T
+        u = solved(self.centred_inner, self.centred_cross.T).T
         if self.same is not None:
             u[self.same] = np.eye(len(self.same))
         constant = self.wanted - u @ self.given if self.known else np.zeros(len(u))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnxdup.merging.exact import columns
 from onnxdup.merging.moments import SinkMoments, moments_of
 from onnxdup.merging.moments.sinks import solved
 from onnxdup.merging.plan import Array, Index
@@ -114,8 +113,7 @@ def stacked(problem: Problem, moments: list[SinkMoments]) -> tuple[Array, Array,
     total = np.zeros((n * taps, n * taps))
     parts, weight = [], 0.0
     for found in moments:
-        v = columns(found.sink, problem.reader).astype(np.float64)
-        w = np.moveaxis(v.reshape(n, -1, found.taps), 2, 1).reshape(n * found.taps, -1).T
+        w = problem.read_by(found.sink, found.taps)
         centred = found.centred
         power = max(float(np.trace(centred)) / len(centred), 1e-30)
         if found.taps != taps:
