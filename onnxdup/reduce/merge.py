@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from onnxdup.channels import ChannelGroup, Trace
@@ -12,6 +13,7 @@ from onnxdup.graph import Document, blamed
 from onnxdup.merging import (
     Merge,
     MergePlan,
+    Method,
     approximate_merge,
     exact_merge,
     method_named,
@@ -57,47 +59,72 @@ def merge(
     if not 0 < tau <= 1:
         raise UsageError(f"tau is {tau}", remedy="choose 0 < tau <= 1; 1 merges exact duplicates only")
     chosen = method_named(method or ("exact" if tau == 1 else "cluster"), compensation)
-    say = progress or (lambda _: None)
     start = document.with_constant_inputs() if constant_inputs else document
+    say = progress or (lambda _: None)
 
     def begin(copies: Clones) -> Job:
         return Job(separated(start, copies), include, exclude, input_shapes, shapes, say)
 
-    moments = Shared()
-
-    def approximate(group: ChannelGroup, traced: Trace, most: int | None) -> Merge | None:
-        count: int | None = None
-        if isinstance(keep, Mapping):
-            count = keep.get(group.name, group.size)
-        elif keep is not None:
-            count = max(1, round(keep * group.size))
-        if most is not None:
-            count = group.size - most
-        known = moments.of(traced)
-        return approximate_merge(chosen, group, traced, tau, count=count, seed=seed, moments=known)
-
-    def finish(copies: Clones) -> Reduction:
-        job = begin(copies)
-        if isinstance(keep, Mapping):
-            _refuse_unknown(keep, job.trace)
-        if chosen.exact_first:
-            job.exactly(ulps)
-        what = f"{chosen.name} at tau {tau:g}"
-        if chosen.name != "exact" and calibration is not None:
-            job.measured(approximate, moments, calibration, what)
-        elif chosen.name != "exact":
-            job.run(approximate, what, 1)
-        rounds, fixed = tuple(job.rounds), start is not document
-        return job.reduction(document, MergePlan(document.sha256(), chosen.name, tau, rounds, fixed, copies))
-
-    def promising(copies: Clones, tensor: str) -> bool:
-        job = begin(copies)
-        tensors = {tensor, *(name for name in job.trace.document.weights if name not in start.weights)}
-        found = job.finds(lambda g, t, _: exact_merge(g, t.reader(g), ulps), tensors)
-        return found or (chosen.name != "exact" and job.finds(approximate, tensors))
-
+    task = _Task(document, start, begin, chosen, tau, keep, ulps, seed, calibration)
     with blamed(document):
-        return with_clones(finish(()), finish, promising) if clones else finish(())
+        plain = task.finish(())
+        return with_clones(plain, task.finish, task.promising) if clones else plain
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One method at one threshold or count, tried on `start` with any copies of shared weights."""
+
+    document: Document
+    start: Document
+    begin: Callable[[Clones], Job]
+    method: Method
+    tau: float
+    keep: float | Mapping[str, int] | None
+    ulps: float
+    seed: int
+    calibration: Dataset | None
+    moments: Shared = field(default_factory=Shared)
+
+    def finish(self, copies: Clones) -> Reduction:
+        """What the method makes of the document with these copies."""
+        job, method = self.begin(copies), self.method
+        if isinstance(self.keep, Mapping):
+            _refuse_unknown(self.keep, job.trace)
+        if method.exact_first:
+            job.exactly(self.ulps)
+        what = f"{method.name} at tau {self.tau:g}"
+        if self._approximates and self.calibration is not None:
+            job.measured(self.approximate, self.moments, self.calibration, what)
+        elif self._approximates:
+            job.run(self.approximate, what, 1)
+        rounds, fixed = tuple(job.rounds), self.start is not self.document
+        plan = MergePlan(self.document.sha256(), method.name, self.tau, rounds, fixed, copies)
+        return job.reduction(self.document, plan)
+
+    def promising(self, copies: Clones, tensor: str) -> bool:
+        """Would a group of this weight, or of a copy, lose a channel?"""
+        job = self.begin(copies)
+        tensors = {tensor, *(name for name in job.trace.document.weights if name not in self.start.weights)}
+        found = job.finds(lambda g, t, _: exact_merge(g, t.reader(g), self.ulps), tensors)
+        return found or (self._approximates and job.finds(self.approximate, tensors))
+
+    def approximate(self, group: ChannelGroup, traced: Trace, most: int | None) -> Merge | None:
+        """The method on one group, which loses `most` channels where that is given."""
+        count = self._count(group) if most is None else group.size - most
+        known = self.moments.of(traced)
+        return approximate_merge(
+            self.method, group, traced, self.tau, count=count, seed=self.seed, moments=known
+        )
+
+    @property
+    def _approximates(self) -> bool:
+        return self.method.name != "exact"
+
+    def _count(self, group: ChannelGroup) -> int | None:
+        if isinstance(self.keep, Mapping):
+            return self.keep.get(group.name, group.size)
+        return None if self.keep is None else max(1, round(self.keep * group.size))
 
 
 def replay(
