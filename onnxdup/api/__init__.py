@@ -93,11 +93,12 @@ def write_html(
     has not changed. Without it, pictures that need the weights are left out. `details` layers are drawn:
     those with most to merge. Raises `UsageError` where Jinja2 or matplotlib is missing (`onnxdup[html]`).
     """
-    from onnxdup.api.pages import portraits, write_text
+    from onnxdup.api.pages import portraits
+    from onnxdup.reporting.files import write_text
     from onnxdup.reporting.html import render
 
     drawn, failures = portraits(report, model, details=details, input_shapes=input_shapes)
-    return write_text(path, render(drawn, failures))
+    return write_text(path, render(drawn, failures), "the page")
 
 
 def write_plots(

@@ -83,15 +83,6 @@ def at_hand(identity: ModelIdentity) -> Document | None:
         return None
 
 
-def write_text(path: str | Path, text: str) -> Path:
-    """Writes a page. UsageError where it cannot be written."""
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the page cannot be written: {error.strerror}", file=path) from error
-    return Path(path)
-
-
 def _original(report: MergeReport, model: Any) -> Document | None:
     return at_hand(report.model) if model is None else _document(model)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from onnxdup.errors import UsageError
 from onnxdup.graph import Document, write
 from onnxdup.merging import MergePlan
+from onnxdup.reporting.files import write_text
 from onnxdup.reporting.ledger import Ledger, ledger_path
 
 R = TypeVar("R")
@@ -31,22 +31,15 @@ class Result(Generic[R]):
 
     def save_plan(self, path: str | Path) -> None:
         """Writes the plan as JSON, for `merge(plan=...)`."""
-        _write_text(Path(path), self.plan.to_json())
+        write_text(path, self.plan.to_json())
 
 
 def write_ledger(ledger: Ledger | None, model: Path, path: str | Path | None = None) -> Path | None:
     """Writes a ledger beside a model, or at `path`; a ledger left there by an earlier merge goes."""
     beside = ledger_path(model) if path is None else Path(path)
     if ledger is not None:
-        _write_text(beside, ledger.to_json())
+        write_text(beside, ledger.to_json())
         return beside
     if path is None:
         beside.unlink(missing_ok=True)
     return None
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", file=path) from error

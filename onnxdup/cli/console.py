@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from onnxdup.errors import UsageError
-
 if TYPE_CHECKING:
     from onnxdup.reporting.schema import Artefact
     from onnxdup.reporting.view import View
@@ -57,8 +55,10 @@ class Console:
         """Writes the document to stdout in the chosen format, and to the `--report` files in the formats of
         their names.
         """
+        from onnxdup.reporting.files import write_text
+
         for path in self.reports:
-            _write(path, formats[of_suffix(path)](document))
+            write_text(path, formats[of_suffix(path)](document), "the report")
         name = "json" if self.json else self.format
         sys.stdout.write(self._text(view(document)) if name == "text" else formats[name](document))
         sys.stdout.flush()
@@ -145,10 +145,3 @@ def _bar(title: str) -> Iterator[Advance]:
 def _colour() -> bool:
     """Colour on terminals only; NO_COLOR forbids it (https://no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _write(path: Path, content: str) -> None:
-    try:
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the report cannot be written: {error.strerror}", file=path) from error

@@ -65,10 +65,10 @@ class Pages:
     ) -> None:
         """The page and the plots, where asked for."""
         if self.html is not None:
-            from onnxdup.api.pages import write_text
+            from onnxdup.reporting.files import write_text
             from onnxdup.reporting.html import render
 
-            write_text(self.html, render(portraits, failures))
+            write_text(self.html, render(portraits, failures), "the page")
             say(f"wrote {self.html}")
         if self.plots is not None:
             from onnxdup.reporting.plots import write_files

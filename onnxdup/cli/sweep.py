@@ -10,7 +10,6 @@ import click
 from onnxdup.cli import options as opt
 from onnxdup.cli import values
 from onnxdup.cli.isolate import isolated
-from onnxdup.errors import UsageError
 
 
 @click.command("sweep")
@@ -71,6 +70,7 @@ def command(
     from onnxdup import api
     from onnxdup.reporting import search_formats as formats
     from onnxdup.reporting import sweep_csv
+    from onnxdup.reporting.files import write_text
     from onnxdup.reporting.plots import sweep as drawing
 
     if plot is not None:
@@ -81,15 +81,8 @@ def command(
         report = api.sweep(document, taus=taus or None, progress=say, **choices)
     console.took(report.provider_note)
     if csv is not None:
-        _write(csv, sweep_csv.render(report))
+        write_text(csv, sweep_csv.render(report), "the table")
     if plot is not None:
         drawing.save(report, plot, against)
     console.emit(report, formats.FORMATS, formats.view, formats.of_suffix)
     return 0
-
-
-def _write(path: Path, content: str) -> None:
-    try:
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the table cannot be written: {error.strerror}", file=path) from error
