@@ -39,8 +39,7 @@ class Reduction:
 
     def _copies(self) -> tuple[str, ...]:
         nodes = [node for readers in self.plan.clones for node, _ in readers]
-        shown = ", ".join(nodes[:3]) + (", …" if len(nodes) > 3 else "")
-        return (f"shared weights were copied for {shown}: merging saves more",) if nodes else ()
+        return (f"shared weights were copied for {few(nodes)}: merging saves more",) if nodes else ()
 
     def _integers(self) -> tuple[str, ...]:
         count = sum(g.quantised and g.frozen is None for g in self.before.groups)
@@ -69,9 +68,13 @@ def fixed_inputs(document: Document, fixed: bool) -> tuple[str, ...]:
     names = sorted(document.overridable) if fixed else []
     if not names:
         return ()
-    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     noun = "initializer" if len(names) == 1 else "initializers"
-    return (f"--constant-inputs: callers cannot replace {len(names)} {noun} any more ({shown})",)
+    return (f"--constant-inputs: callers cannot replace {len(names)} {noun} any more ({few(names)})",)
+
+
+def few(names: Sequence[str]) -> str:
+    """The first three names, and whether there are more."""
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _remaining(left: Sequence[Left]) -> tuple[str, ...]:

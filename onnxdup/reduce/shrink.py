@@ -22,7 +22,7 @@ from onnxdup.reduce.candidates import Candidates
 from onnxdup.reduce.job import Job, Progress, Shape
 from onnxdup.reduce.meter import Meter
 from onnxdup.reduce.probing import weigh, worthwhile
-from onnxdup.reduce.reduction import Reduction
+from onnxdup.reduce.reduction import Reduction, few
 from onnxdup.reduce.search import Search, Trial
 from onnxdup.reduce.sequence import in_sequence
 from onnxdup.reduce.state import State
@@ -130,8 +130,7 @@ def _notes(search: Search) -> list[str]:
         )
     without = [n for n in candidates.groups if n not in candidates.curves]
     if candidates.curves and without:
-        names = ", ".join(without[:3]) + (", …" if len(without) > 3 else "")
-        found.append(f"left as they are, because no error is predicted for them: {names}")
+        found.append(f"left as they are, because no error is predicted for them: {few(without)}")
     if not candidates.curves:
         found.append(f"{candidates.method.name} predicts no errors: all groups keep the same share")
     return found
