@@ -18,7 +18,7 @@ from onnxdup.channels import Block
 from onnxdup.merging.exact import binding_of
 from onnxdup.merging.plan import Array, Index, Merge
 from onnxdup.merging.problem import TINY, Problem
-from onnxdup.merging.selection.clusters import Clusters
+from onnxdup.merging.selection.clusters import Clusters, several
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ class Mixture:
     @property
     def clusters(self) -> tuple[tuple[int, ...], ...]:
         """Members of each cluster of several."""
-        members = (tuple(np.flatnonzero(self.target == c).tolist()) for c in range(len(self.keep)))
-        return tuple(m for m in members if len(m) > 1)
+        return several(self.target, len(self.keep))
 
 
 def paper(problem: Problem, clusters: Clusters) -> Merge:
@@ -167,6 +166,5 @@ def _stretch(problem: Problem, found: Mixture) -> Array:
     for members in found.clusters:
         size = len(members)
         rho = (float((unit[list(members)].sum(0) ** 2).sum()) - size) / (size * (size - 1))
-        kept = int(np.searchsorted(found.keep, found.keep[found.target[members[0]]]))
-        out[kept] = np.sqrt(size / max(1 + (size - 1) * max(rho, 0.0), 1e-6))
+        out[found.target[members[0]]] = np.sqrt(size / max(1 + (size - 1) * max(rho, 0.0), 1e-6))
     return out

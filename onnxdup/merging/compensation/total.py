@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxdup.merging.plan import Array, Merge
 from onnxdup.merging.problem import Problem
-from onnxdup.merging.selection.clusters import Clusters
+from onnxdup.merging.selection.clusters import Clusters, several
 
 
 def compensate(problem: Problem, clusters: Clusters) -> Merge:
@@ -31,6 +31,5 @@ def _given(problem: Problem, clusters: Clusters, scale: Array) -> Merge:
     target = np.where(labels >= 0, place[np.maximum(labels, 0)], -1)
     ratio = np.where(target >= 0, scale / scale[keep[np.maximum(target, 0)]], 0.0)
     unmerge, constant = problem.unmerge(keep, target, ratio)
-    members = tuple(tuple(np.flatnonzero(target == c).tolist()) for c in range(len(keep)))
-    together = tuple(m for m in members if len(m) > 1)
-    return Merge(problem.group.name, len(labels), keep, unmerge, constant, clusters=together)
+    n, name = len(labels), problem.group.name
+    return Merge(name, n, keep, unmerge, constant, clusters=several(target, len(keep)))

@@ -112,20 +112,16 @@ class Analytic:
 
 
 class _Expanded:
-    """A group with one non-linearity: Gaussian before it, a Hermite series behind it."""
+    """A group with one non-linearity: Gaussian before it, a Hermite series behind it.
 
-    def __init__(self, problem: Problem, mean: Array, spread: Array, known: bool, apart: _Apart) -> None:
-        self.problem, self.known_mean, self.apart = problem, known, apart
-        self.certain = known
-        self.mean = mean
-        n = problem.group.size
-        sinks = range(len(problem.group.sinks))
-        self.series = [np.zeros((n, 1))] * len(sinks)
-        self.usable = True
-        for k in sinks:
-            found = hermite_coefficients(mean, spread, lambda z, k=k: _response(problem, z, k))  # type: ignore[misc]
-            self.series[k] = found
-            self.usable &= bool(np.isfinite(found).all())
+    `known_mean`: the mean is more than nothing; `certain`: means further on may be derived from it.
+    """
+
+    def __init__(
+        self, problem: Problem, mean: Array, known: bool, certain: bool, apart: _Apart, series: list[Array]
+    ) -> None:
+        self.problem, self.mean, self.apart, self.series = problem, mean, apart, series
+        self.known_mean, self.certain = known, certain
 
     @classmethod
     def of(cls, problem: Problem, feeds: Feeds) -> _Expanded | None:
@@ -134,14 +130,18 @@ class _Expanded:
             return None
         block = problem.blocks[0]
         found = [feeds.of(source) for source, _ in block.sources]
-        known = [f for f in found if f is not None]
-        if len(known) < len(found) or not known:
+        told = [f for f in found if f is not None]
+        if len(told) < len(found) or not told:
             return None
-        apart = _Apart(problem, block, known)
-        mean, spread, certain = _gauss(problem, block, known, apart)
-        self = cls(problem, mean, spread, certain, apart)
-        self.certain = certain and (block.mean is not None or not any(f.guessed for f in known))
-        return self if self.usable else None
+        apart = _Apart(problem, block, told)
+        mean, spread, known = _gauss(problem, block, told, apart)
+        certain = known and (block.mean is not None or not any(f.guessed for f in told))
+        series = [
+            hermite_coefficients(mean, spread, lambda z, k=k: _response(problem, z, k))  # type: ignore[misc]
+            for k in range(len(problem.group.sinks))
+        ]
+        usable = all(np.isfinite(a).all() for a in series)
+        return cls(problem, mean, known, certain, apart, series) if usable else None
 
     def sinks(self) -> list[SinkMoments]:
         """Moments at every sink."""
@@ -172,11 +172,11 @@ class _Expanded:
             whole[keep] = z
             return _response(self.problem, whole, k)[keep]
 
-        def cross(offset: tuple[int, ...]) -> Array:
-            return np.asarray((mix @ form.covariance(offset).T).T / np.multiply.outer(form.total, spread))
+        def cross(o: tuple[int, ...]) -> Array:
+            return np.asarray((mix @ form.covariance(o).T).T / np.multiply.outer(form.total, spread))
 
-        def inner(offset: tuple[int, ...]) -> Array:
-            whole = mix @ (mix @ form.covariance(offset)).T
+        def inner(o: tuple[int, ...]) -> Array:
+            whole = mix @ (mix @ form.covariance(o)).T
             return np.asarray(whole.T / np.multiply.outer(spread, spread))
 
         for k, (sink, a) in enumerate(zip(self.problem.group.sinks, self.series, strict=True)):

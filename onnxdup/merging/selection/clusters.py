@@ -62,6 +62,12 @@ def heirs(kept: Index, target: Index) -> Clusters:
     return Clusters(np.asarray(labels, np.int64), kept)
 
 
+def several(target: Index, count: int) -> tuple[tuple[int, ...], ...]:
+    """Members of each of `count` clusters that has more than one; `target` (n,) is -1 for none."""
+    members = (tuple(np.flatnonzero(target == c).tolist()) for c in range(count))
+    return tuple(m for m in members if len(m) > 1)
+
+
 def reachable(rows: Array, count: int) -> int:
     """`count`, or the fewest clusters there can be: rows that are zero have no direction and stay alone."""
     zero = int((~rows.any(1)).sum())
