@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def _unchanged(original: Document, runs: Runs, limits: Limits) -> Measured:
 
 def _exact_pass(original: Document, plan: MergePlan, runs: Runs, limits: Limits) -> list[Check]:
     """The exact rounds alone, held to rounding: approximate merging must not hide an error in them."""
-    alone = MergePlan(plan.source, "exact", 1.0, exact_rounds(plan))
+    alone = replace(plan, method="exact", tau=1.0, rounds=exact_rounds(plan))
     reduced = replay(original, alone, input_shapes=runs.input_shapes).document
     found = runs.compare(original, reduced, samples=min(runs.samples or EXACT_SAMPLES, EXACT_SAMPLES))
     return [exactness(found, f, limits) for f in found.fidelity]
