@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnxdup.api.merging import Merged
+from onnxdup.api.result import Result
 from onnxdup.errors import InputError, UsageError
 from onnxdup.graph import Document, load
 from onnxdup.reporting.build import Advance, build_report
 from onnxdup.reporting.portrait import Portrait, portray
 from onnxdup.reporting.schema import Failure, MergeReport, ModelIdentity, ModelReport, Report
+from onnxdup.reporting.search_schema import ShrinkReport
 
 Shapes = Mapping[str, tuple[int, ...]]
 TAUS = (1.0, 0.95, 0.9, 0.85, 0.8)
-Reported = ModelReport | Report | MergeReport | Merged
+Reported = ModelReport | Report | MergeReport | ShrinkReport | Result[MergeReport] | Result[ShrinkReport]
 
 
 def portraits(
@@ -29,18 +30,19 @@ def portraits(
             _portrait(r, model, max(2, details // len(report.models)), input_shapes) for r in report.models
         ]
         return found, report.failures
-    if isinstance(report, Merged):
-        return [
-            of_merge(report.report, _original(report.report, model), report.document, details=details)
-        ], ()
-    if isinstance(report, MergeReport):
-        after = None if report.output is None else at_hand(report.output)
-        return [of_merge(report, _original(report, model), after, details=details)], ()
-    return [_portrait(report, model, details, input_shapes)], ()
+    made = report.document if isinstance(report, Result) else None
+    told = report.report if isinstance(report, Result) else report
+    if isinstance(told, ModelReport):
+        return [_portrait(told, model, details, input_shapes)], ()
+    merged = told.merge if isinstance(told, ShrinkReport) else told
+    if made is None and merged is not None and merged.output is not None:
+        made = at_hand(merged.output)
+    before = at_hand(told.model) if model is None else _document(model)
+    return [of_result(told, before, made, details=details)], ()
 
 
-def of_merge(
-    merged: MergeReport,
+def of_result(
+    report: MergeReport | ShrinkReport,
     before: Document | None,
     after: Document | None,
     *,
@@ -50,24 +52,28 @@ def of_merge(
     exclude: Sequence[str] = (),
     progress: Advance | None = None,
 ) -> Portrait:
-    """A merge: the original with its duplicates, beside what became of it."""
+    """A merge or a shrink: the original with its duplicates, beside what became of it."""
     if before is None:
         raise InputError(
-            "the original is not at hand, or has changed", file=merged.model.path, remedy="give it as `model`"
+            "the original is not at hand, or has changed", file=report.model.path, remedy="give it as `model`"
         )
-    taus = sorted({*TAUS, merged.plan.tau}, reverse=True)
-    report = build_report(
+    searched = report if isinstance(report, ShrinkReport) else None
+    merged = report.merge if isinstance(report, ShrinkReport) else report
+    tau = None if merged is None or searched is not None else merged.plan.tau
+    taus = sorted({*TAUS, *([] if tau is None else [tau])}, reverse=True)
+    given = build_report(
         before, taus, include=include, exclude=exclude, input_shapes=input_shapes, progress=progress
     )
     left = None if after is None else (build_report(after, taus, input_shapes=input_shapes), after)
     return portray(
-        report,
+        given,
         before,
         details=details,
-        tau=merged.plan.tau,
+        tau=tau,
         input_shapes=input_shapes,
         merged=merged,
         after=left,
+        searched=searched,
         progress=progress,
     )
 
@@ -81,10 +87,6 @@ def at_hand(identity: ModelIdentity) -> Document | None:
         return document if document.sha256() == identity.sha256 else None
     except InputError:
         return None
-
-
-def _original(report: MergeReport, model: Any) -> Document | None:
-    return at_hand(report.model) if model is None else _document(model)
 
 
 def _portrait(report: ModelReport, model: Any, details: int, input_shapes: Shapes | None) -> Portrait:

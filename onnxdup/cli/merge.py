@@ -14,10 +14,7 @@ from onnxdup.cli.pages import Pages
 from onnxdup.cli.pages import options as drawing
 
 if TYPE_CHECKING:
-    from onnxdup.cli.console import Console
     from onnxdup.cli.values import Shapes
-    from onnxdup.graph import Document
-    from onnxdup.reporting.schema import MergeReport
 
 
 METHODS = (
@@ -96,30 +93,11 @@ def command(
     except api.Rejected as rejected:
         console.took(rejected.report.provider_note)
         console.artefact(rejected.report)
-        _draw(console, pages, rejected.report, document, None, input_shapes)
+        pages.draw(console, rejected.report, document, None, input_shapes)
         raise
     if plan_out is not None:
         merged.save_plan(plan_out)
     console.took(merged.report.provider_note)
     console.artefact(merged.report)
-    _draw(console, pages, merged.report, document, merged.document, input_shapes)
+    pages.draw(console, merged.report, document, merged.document, input_shapes)
     return 0
-
-
-def _draw(
-    console: Console,
-    pages: Pages,
-    report: MergeReport,
-    before: Document,
-    after: Document | None,
-    shapes: Shapes,
-) -> None:
-    if not pages.wanted:
-        return
-    from onnxdup.api.pages import of_merge
-
-    with console.advance("drawing") as progress:
-        portrait = of_merge(
-            report, before, after, details=pages.details, input_shapes=shapes, progress=progress
-        )
-    pages.write([portrait], (), console.say)

@@ -11,8 +11,12 @@ from onnxdup.cli import options as opt
 from onnxdup.errors import UsageError
 
 if TYPE_CHECKING:
+    from onnxdup.cli.console import Console
+    from onnxdup.cli.values import Shapes
+    from onnxdup.graph import Document
     from onnxdup.reporting.portrait import Portrait
-    from onnxdup.reporting.schema import Failure
+    from onnxdup.reporting.schema import Failure, MergeReport
+    from onnxdup.reporting.search_schema import ShrinkReport
 
 DETAILS = 16
 
@@ -59,6 +63,25 @@ class Pages:
     def per_model(self, models: int) -> int:
         """Layers drawn of each of several models."""
         return self.details if models == 1 else max(2, self.details // models)
+
+    def draw(
+        self,
+        console: Console,
+        report: MergeReport | ShrinkReport,
+        before: Document,
+        after: Document | None,
+        shapes: Shapes,
+    ) -> None:
+        """The page and the plots of what was merged, where asked for."""
+        if not self.wanted:
+            return
+        from onnxdup.api.pages import of_result
+
+        with console.advance("drawing") as progress:
+            portrait = of_result(
+                report, before, after, details=self.details, input_shapes=shapes, progress=progress
+            )
+        self.write([portrait], (), console.say)
 
     def write(
         self, portraits: Sequence[Portrait], failures: Sequence[Failure], say: Callable[[str], Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,11 @@ from onnxdup.cli import options as opt
 from onnxdup.cli import values
 from onnxdup.cli.amounts import AMOUNT
 from onnxdup.cli.isolate import isolated
+from onnxdup.cli.pages import Pages
+from onnxdup.cli.pages import options as drawing
+
+if TYPE_CHECKING:
+    from onnxdup.cli.values import Shapes
 
 
 @click.command("shrink")
@@ -75,7 +80,7 @@ from onnxdup.cli.isolate import isolated
 @opt.option(
     "--batch", type=opt.POSITIVE, default=1, show_default=True, help="Samples per run of --target-latency."
 )
-@opt.many(opt.state, opt.plan_out, opt.exact_ulp, opt.writing)
+@opt.many(opt.state, opt.plan_out, opt.exact_ulp, opt.writing, drawing)
 @opt.many(opt.include, opt.exclude, opt.constant_inputs, isolated, opt.running, opt.common)
 @click.pass_context
 def command(
@@ -88,7 +93,11 @@ def command(
     in_place: bool,
     no_stamp: bool,
     probe: str,
+    input_shapes: Shapes,
     allow_linked_data: bool,
+    html: Path | None,
+    plots: Path | None,
+    details: int,
     **choices: Any,
 ) -> int:
     """The smallest model within a budget.
@@ -98,7 +107,7 @@ def command(
     measured, and the result is verified before it is written. Nothing is written where no model is within
     the budget.
     """
-    target = values.target(model, output, in_place)
+    target, pages = values.target(model, output, in_place), Pages(html, plots, details)
     from onnxdup import api
     from onnxdup.reporting import search_formats as formats
 
@@ -112,15 +121,18 @@ def command(
                 in_place=in_place,
                 stamp=not no_stamp,
                 probe={"on": True, "off": False}.get(probe),
+                input_shapes=input_shapes,
                 progress=say,
                 **choices,
             )
     except api.OverBudget as over:
         console.emit(over.report, formats.FORMATS, formats.view, formats.of_suffix)
+        pages.draw(console, over.report, document, None, input_shapes)
         raise
     if plan_out is not None:
         shrunk.save_plan(plan_out)
     if shrunk.report.merge is not None:
         console.took(shrunk.report.merge.provider_note)
     console.emit(shrunk.report, formats.FORMATS, formats.view, formats.of_suffix)
+    pages.draw(console, shrunk.report, document, shrunk.document, input_shapes)
     return 0

@@ -47,6 +47,17 @@ def test_merge_writes_a_page_also_where_it_is_rejected(cli: Cli, tmp_path: Path)
     assert "Verification failed: nothing was written" in (tmp_path / "bad.html").read_text(encoding="utf-8")
 
 
+def test_shrink_draws_what_it_made_and_what_it_tried(cli: Cli, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    common = ("shrink", MODEL, "-o", str(tmp_path / "s.onnx"), "--provider", "cpu", "--html", str(page))
+    assert cli(*common, "--target-params", "9000").code == 0
+    text = page.read_text(encoding="utf-8")
+    assert "channels by obs." in text and "What shrink removed" in text and "target-params 9,000" in text
+    assert cli(*common, "--target-params", "5").code == 1
+    text = page.read_text(encoding="utf-8")
+    assert "No model is within the budget" in text and "87 at the narrowest" in text
+
+
 @pytest.mark.parametrize("option", ["--html", "--plots"])
 def test_a_missing_package_is_said_before_any_work(
     cli: Cli, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ from page_reader import Page
 from report_examples import at, layer, merge, report
 
 import onnxdup
+from onnxdup.api import OverBudget
 from onnxdup.reporting import schema
 from onnxdup.reporting.html import render
 from onnxdup.reporting.plots.palette import DARK, GRAPHIC, LIGHT, TEXT, contrast
@@ -21,7 +22,10 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 URL = re.compile(r"""(?:src|href|action|url)\s*[=(]\s*["']?\s*(?!#|data:)[^"')>\s]+""")
 
 
-@pytest.fixture(scope="module", params=["mlp_digits", "cnn_digits", "archived", "merged", "several", "empty"])
+PAGES = ["mlp_digits", "cnn_digits", "archived", "merged", "shrunk", "unreached", "several", "empty"]
+
+
+@pytest.fixture(scope="module", params=PAGES)
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Page:
     folder = tmp_path_factory.mktemp("page")
     if request.param == "archived":
@@ -34,6 +38,13 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if request.param == "merged":
         merged = onnxdup.merge(SAMPLES / "mlp_digits_padded.onnx", provider="cpu")
         path = onnxdup.write_html(merged, folder / "page.html")
+    elif request.param == "shrunk":
+        shrunk = onnxdup.shrink(SAMPLES / "mlp_digits.onnx", keep=0.5, provider="cpu")
+        path = onnxdup.write_html(shrunk, folder / "page.html")
+    elif request.param == "unreached":
+        with pytest.raises(OverBudget) as over:
+            onnxdup.shrink(SAMPLES / "mlp_digits.onnx", target_params=5, provider="cpu")
+        path = onnxdup.write_html(over.value.report, folder / "page.html")
     else:
         model = SAMPLES / f"{request.param}.onnx"
         path = onnxdup.write_html(onnxdup.report(model), folder / "page.html")

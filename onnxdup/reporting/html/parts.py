@@ -17,6 +17,7 @@ from onnxdup.reporting.plots import (
 )
 from onnxdup.reporting.portrait import LayerPortrait, Portrait
 from onnxdup.reporting.schema import LayerReport, ModelReport, Totals
+from onnxdup.reporting.search_view import of_shrink
 from onnxdup.reporting.view import View, count, layer_name, size
 from onnxdup.reporting.view_runs import of_merge
 
@@ -70,6 +71,7 @@ class ModelPart:
     groups: Grid
     frozen: str
     merged: View
+    changed: bool
     notes: tuple[str, ...]
 
 
@@ -98,9 +100,16 @@ def model_part(portrait: Portrait, id: str) -> ModelPart:
         obstacles=tables.obstacles(report),
         groups=tables.groups(report.groups),
         frozen=_frozen(report.totals),
-        merged=of_merge(portrait.merged)[1:] if portrait.merged else (),
+        merged=_done(portrait),
+        changed=portrait.merged is not None,
         notes=(*report.notes, *portrait.notes),
     )
+
+
+def _done(portrait: Portrait) -> View:
+    if portrait.searched is not None:
+        return of_shrink(portrait.searched)[1:]
+    return of_merge(portrait.merged)[1:] if portrait.merged else ()
 
 
 def _frozen(total: Totals) -> str:

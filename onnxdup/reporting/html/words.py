@@ -6,7 +6,8 @@ import shlex
 from dataclasses import dataclass
 
 from onnxdup.reporting.portrait import Portrait
-from onnxdup.reporting.schema import AtTau, Change, MergeReport, ModelReport, Totals
+from onnxdup.reporting.schema import AtTau, Change, MergeReport, ModelReport, PlanSummary, Totals
+from onnxdup.reporting.search_view import budget
 from onnxdup.reporting.view import count, percent, saved, size
 
 FEW = 0.01
@@ -70,6 +71,11 @@ def verdict(portrait: Portrait) -> Verdict:
     """What can be merged, exactly and nearly; of a merge, what it did."""
     if portrait.merged is not None:
         return _of_merge(portrait.merged)
+    if portrait.searched is not None:
+        asked, said = budget(portrait.searched.budget), "; ".join(portrait.searched.notes)
+        return Verdict(
+            "No model is within the budget", f"Asked for: {asked}. Nothing was written: {said}.", ""
+        )
     report, total = portrait.report, portrait.report.totals
     if not report.layers:
         return Verdict("Nothing to merge", "The model has no layer with constant weights.", "")
@@ -128,18 +134,26 @@ def _of_merge(report: MergeReport) -> Verdict:
     if not gone:
         sentence = f"Nothing to merge at tau {report.plan.tau:g}: the output equals the input."
         return Verdict("Nothing was merged", sentence, "")
-    kinds = [f"{count(report.plan.exact)} channels by exact relations" if report.plan.exact else ""]
-    kinds += [f"{count(report.plan.approximate)} near-duplicate channels" if report.plan.approximate else ""]
     failed = "Verification failed: nothing was written"
     state = {"passed": "Verification passed", "failed": failed}
     verified = state.get(report.status, f"Verification {report.status}")
     return Verdict(
         f"{count(change.before)} filters became {count(change.after)}",
-        f"Removed {' and '.join(k for k in kinds if k)} at tau {report.plan.tau:g}. "
+        f"Removed {_removed(report.plan)}. "
         f"Parameters {fewer(report.parameters)}, file {_sizes(report.bytes)}. {verified}."
         f"{_accuracy(report)}",
         "",
     )
+
+
+def _removed(plan: PlanSummary) -> str:
+    """By exact relations, by likeness down to tau, or (with a budget in its place) by a method."""
+    kinds = [f"{count(plan.exact)} channels by exact relations"] if plan.exact else []
+    if plan.approximate and plan.tau == 1:
+        return " and ".join([*kinds, f"{count(plan.approximate)} channels by {plan.method}"])
+    if plan.approximate:
+        kinds.append(f"{count(plan.approximate)} near-duplicate channels")
+    return f"{' and '.join(kinds)} at tau {plan.tau:g}"
 
 
 def fewer(change: Change) -> str:

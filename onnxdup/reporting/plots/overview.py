@@ -123,7 +123,7 @@ def _removed(portrait: Portrait, chosen: Sequence[schema.LayerReport]) -> tuple[
         words = f"merge would remove at tau {tau:g}"
         return [removable_at(x, tau) for x in chosen], f"What {words}", words
     gone = {(x.node, x.tensor): x.filters.before - x.filters.after for x in portrait.merged.layers}
-    words = f"merge removed at tau {tau:g}"
+    words = f"merge removed at tau {tau:g}" if portrait.searched is None else "shrink removed"
     return [gone.get((x.node, x.tensor), 0) for x in chosen], f"What {words}", words
 
 

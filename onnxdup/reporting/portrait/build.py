@@ -11,6 +11,7 @@ from onnxdup.reporting.build import Advance
 from onnxdup.reporting.portrait.values import LayerPortrait, Portrait, Weights
 from onnxdup.reporting.portrait.views import Shape, image_view
 from onnxdup.reporting.portrait.weights import weights_of
+from onnxdup.reporting.search_schema import ShrinkReport
 
 PICTURE_TAU = 0.9
 """The paper's threshold for its tables and pictures."""
@@ -28,13 +29,14 @@ def portray(
     input_shapes: Shapes | None = None,
     merged: schema.MergeReport | None = None,
     after: tuple[schema.ModelReport, Document] | None = None,
+    searched: ShrinkReport | None = None,
     progress: Advance | None = None,
 ) -> Portrait:
     """Everything that a page shows of one model.
 
     Without `document` (an archived report) what only the weights tell is left out. `details` is how many
     layers are drawn: those with most to remove. Verdict and pictures are at `tau` (default: `picture_tau`).
-    `after` is the merged model with its report.
+    `after` is the merged model with its report, `searched` how it was found by `shrink`.
     """
     tau = picture_tau(report) if tau is None else tau
     chosen = chosen_layers(report.layers, tau, details)
@@ -63,6 +65,7 @@ def portray(
         merged,
         after[0] if after else None,
         _notes(report, document, chosen),
+        searched,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxdup.reporting import schema
+from onnxdup.reporting.search_schema import ShrinkReport
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.intp]
@@ -106,7 +107,7 @@ class LayerPortrait:
 @dataclass(frozen=True)
 class Portrait:
     """One model on a page. `tau` is the threshold of verdict and pictures; `layers` are those drawn in
-    detail.
+    detail; `merged` says what a merge did, `searched` how `shrink` found it.
     """
 
     report: schema.ModelReport
@@ -115,3 +116,4 @@ class Portrait:
     merged: schema.MergeReport | None = None
     after: schema.ModelReport | None = None
     notes: tuple[str, ...] = ()
+    searched: ShrinkReport | None = None
