@@ -63,7 +63,12 @@ def test_a_stored_sketch_serves_where_the_data_are_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[1]", '{"version":1,"values":{"r":{"mean":"!"}}}', '{"version":9,"values":{}}']
+    "text",
+    [
+        *("", "{}", "[1]", '{"version":1,"values":{"r":{"mean":"!"}}}', '{"version":9,"values":{}}'),
+        '{"version":1,"values":{"r":{"mean":"","rest":"","factor":"","space":NaN}}}',
+        '{"version":1,"values":{"r":{"mean":"","rest":"","factor":"","space":2}}}',
+    ],
 )
 def test_a_sketch_that_cannot_be_read_counts_as_none(text: str) -> None:
     editor = conv_net("pads=[1,1,1,1]").edit()

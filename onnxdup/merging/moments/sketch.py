@@ -110,6 +110,8 @@ def _known(entry: Mapping[str, Any]) -> Known:
     if rest.shape != mean.shape or not all(np.isfinite(a).all() for a in (mean, rest, factor)):
         raise ValueError("a damaged sketch")
     space = float(entry["space"]) if "space" in entry else None
+    if space is not None and not 0 <= space <= 1:
+        raise ValueError("a damaged sketch")
     return Known(mean, factor @ factor.T + np.diag(rest), space)
 
 
