@@ -43,10 +43,6 @@ class Path:
         """Channels left of every group at a position: group → number."""
         return {**self.sizes, **{s.group: s.left for s in self.steps[:position]}}
 
-    def price(self, position: int) -> float:
-        """The price of the last step taken, 0 where none is."""
-        return self.steps[position - 1].price if position else 0.0
-
 
 def greedy(curves: Sequence[Curve], sizes: Sizes, round_to: int = 1) -> Path:
     """Every step down to one channel (or `round_to`) of each group, in the order of their prices."""

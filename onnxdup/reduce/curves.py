@@ -1,4 +1,4 @@
-"""What it costs to narrow a group: the order in which its channels go, and the error that each adds.
+"""What it costs to narrow a group: the error that each channel adds, in the order in which they go.
 
 Orders come from a method (backward elimination predicts the squared error of what the readers put out);
 dividing by the power of those outputs makes groups comparable. A curve is then made convex by pooling
@@ -13,26 +13,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnxdup.merging import Removal
-from onnxdup.merging.plan import Array, Index
+from onnxdup.merging.plan import Array
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A group of `size` channels: `sequence` (size,) in the order they go, `error` (size,) what each adds.
+    """A group of `size` channels: `error` (size,) is what each adds, in the order they go.
 
-    `error` is relative to the power of the readers' outputs and never falls.
+    It is relative to the power of the readers' outputs and never falls.
     """
 
     group: str
     size: int
-    sequence: Index
     error: Array
 
     @classmethod
-    def of(cls, group: str, removal: Removal, weight: float = 1.0) -> Curve:
-        """The curve of a removal order; `weight` says how much the model's output minds this group."""
-        relative = weight * np.maximum(removal.cost, 0.0) / max(removal.power, 1e-300)
-        return cls(group, len(removal.sequence), removal.sequence, pooled(relative))
+    def of(cls, group: str, removal: Removal) -> Curve:
+        """The curve of a removal order."""
+        relative = np.maximum(removal.cost, 0.0) / max(removal.power, 1e-300)
+        return cls(group, len(removal.sequence), pooled(relative))
 
     def total(self, removed: int) -> float:
         """Predicted relative squared error after `removed` channels have gone."""

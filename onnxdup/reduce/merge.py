@@ -47,8 +47,8 @@ def merge(
 ) -> Reduction:
     """Merge duplicate filters of a document.
 
-    `tau` = 1 is the exact pass alone. Below 1 the exact pass runs first (not for `paper` and `norm`, which
-    are what their authors wrote), then `method`, by default `cluster`. `keep` is the share of its channels
+    `tau` = 1 is the exact pass alone. Below 1 the exact pass runs first (not for methods of others, which are
+    what their authors wrote), then `method`, by default `cluster`. `keep` is the share of its channels
     that each group keeps, or how many of them (group → count; groups that it does not name stay as they
     are). `include` and `exclude` are globs over the names of groups, tensors and nodes.
     `constant_inputs` makes constants of the weights that callers could override. With `clones` the readers of
