@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Shapes = Mapping[str, tuple[int, ...]]
 
 TAUS = (1.0, 0.95, 0.9, 0.85, 0.8)
-"""Thresholds of `report`: those of the paper's Figure 12."""
+"""Thresholds of `report` and `sweep`: those of the paper's Figures 12 and 8."""
 
 
 def load(source: Any, *, allow_linked_data: bool = False) -> Document:

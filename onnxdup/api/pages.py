@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from onnxdup.api import TAUS, Shapes
 from onnxdup.api.result import Result
 from onnxdup.errors import InputError, UsageError
 from onnxdup.graph import Document, load
@@ -14,8 +15,6 @@ from onnxdup.reporting.portrait import Portrait, portray
 from onnxdup.reporting.schema import Failure, MergeReport, ModelIdentity, ModelReport, Report
 from onnxdup.reporting.search_schema import ShrinkReport
 
-Shapes = Mapping[str, tuple[int, ...]]
-TAUS = (1.0, 0.95, 0.9, 0.85, 0.8)
 Reported = ModelReport | Report | MergeReport | ShrinkReport | Result[MergeReport] | Result[ShrinkReport]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from onnxdup import api
+from onnxdup.api import TAUS, Shapes
 from onnxdup.api.merging import Say, Target
 from onnxdup.api.shrinking import Asked, Shrunk
 from onnxdup.api.shrinking import run as run_shrink
@@ -15,10 +16,7 @@ from onnxdup.api.sweeping import run as run_sweep
 from onnxdup.api.verification import Runs
 from onnxdup.reduce.budget import Budget
 from onnxdup.reduce.shrink import How
-from onnxdup.reduce.sweep import TAUS
 from onnxdup.reporting.search_schema import SweepReport
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 def shrink(

@@ -22,7 +22,6 @@ from onnxdup.reduce.shrink import How, shrink
 
 GLOBAL = "shrink"
 """The name of the global allocation among the methods of a sweep."""
-TAUS = (1.0, 0.95, 0.9, 0.85, 0.8)
 
 
 @dataclass(frozen=True)
