@@ -48,7 +48,7 @@ def run(document: Document, grid: Grid, runs: Runs, say: Say | None = None) -> S
         input_shapes=runs.input_shapes,
     ) as meter:
         state = State(_subject(document, grid, runs, meter), grid.state, resume=grid.resume)
-        sweep = Sweep(document, meter, tuple(grid.include), tuple(grid.exclude), runs.input_shapes)
+        sweep = Sweep(document, meter, tuple(grid.include), tuple(grid.exclude), runs.input_shapes, runs.seed)
         base = _base(document, meter)
         points = []
         for number, setting in enumerate(chosen, 1):

@@ -61,13 +61,14 @@ def settings(
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is swept: a document and the groups that take part."""
+    """What is swept: a document and the groups that take part; `seed` for methods that draw."""
 
     document: Document
     meter: Meter
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     input_shapes: Mapping[str, tuple[int, ...]] | None = None
+    seed: int = 0
     progress: Progress = field(default=lambda _: None)
 
     def reduced(self, setting: Setting) -> Reduction:
@@ -75,7 +76,8 @@ class Sweep:
         if setting.method == GLOBAL:
             how = How(include=self.include, exclude=self.exclude, input_shapes=self.input_shapes)
             budget = Budget(keep=setting.keep)
-            return shrink(self.document, budget, self.meter, how, progress=self.progress).reduction
+            found = shrink(self.document, budget, self.meter, how, seed=self.seed, progress=self.progress)
+            return found.reduction
         return merge(
             self.document,
             setting.tau or 1.0,
@@ -84,5 +86,6 @@ class Sweep:
             include=self.include,
             exclude=self.exclude,
             input_shapes=self.input_shapes,
+            seed=self.seed,
             progress=self.progress,
         )

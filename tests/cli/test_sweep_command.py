@@ -56,6 +56,16 @@ def test_points_are_what_merge_and_shrink_give(report: SweepReport) -> None:
     assert report.notes == ("paper takes a threshold, no share", "shrink takes a share, no threshold")
 
 
+def test_methods_that_draw_follow_the_seed() -> None:
+    points = {
+        seed: onnxdup.sweep(MLP, DATA, methods=("random",), keeps=(0.3,), seed=seed, provider="cpu").points[0]
+        for seed in (0, 5)
+    }
+    assert points[0].accuracy != points[5].accuracy
+    drawn = onnxdup.merge(MLP, method="random", tau=0.9, keep=0.3, seed=5, data=DATA, provider="cpu")
+    assert points[5].accuracy == drawn.report.accuracy_after
+
+
 def test_json_and_csv_say_the_same(report: SweepReport) -> None:
     assert from_json(to_json(report)) == report
     validate(to_json(report), "sweep.json")
