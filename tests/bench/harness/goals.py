@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from cells import Outcome
 from table import Line, full, lines, tied
 
-OURS = ("obs", "cluster", "ward", "cluster+least-squares", "shrink")
+OURS = ("obs", "cluster", "ward", "refine", "shrink")
 """Of the methods, those of this project."""
 MLP = {
     "mlp500_standardised_wd5e-4": ((0.5, 2.5), (0.2, 10.0)),
