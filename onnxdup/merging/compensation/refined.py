@@ -22,11 +22,11 @@ from onnxdup.merging.plan import Array, Index, Merge
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection.clusters import Clusters
 
-ROUNDS, WORK = 60, 2e9
+ROUNDS, WORK = 60, 2e8
 """Most iterations, and most multiplications of the series in all of them."""
 WORTHWHILE = 1e-5
 """Relative squared error below which filters stay as they are."""
-FINEST = 1e-4
+FINEST = 3e-4
 """A step that gains less than this share of the error at the start is the last."""
 
 

@@ -25,7 +25,7 @@ def gram_and_slope(left: Array, right: Array, rho: Array, first: int = 0) -> tup
     for rows in _chunks(rho):
         f, d, r = value[rows], slope[rows], rho[rows]
         for n in range(left.shape[1] - 1, -1, -1):
-            term = np.multiply.outer(left[rows, n], right[:, n])
+            term = left[rows, n, None] * right[:, n]
             if n:
                 d *= r
                 d += n * term

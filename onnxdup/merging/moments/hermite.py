@@ -7,6 +7,7 @@ E[f_i(z_i) f_j(z_j)] = Σ_n a_n^i a_n^j rho_ij^n, a_n^i = E[f_i(mu_i + sigma_i t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -39,9 +40,18 @@ def hermite_coefficients(
     mean: Array, spread: Array, f: Callable[[Array], Array], orders: int = ORDERS
 ) -> Array:
     """a_n of every channel: (channels, orders). `f` maps pre-activations (channels, points) to responses."""
+    t, basis = _weighted(orders)
+    return np.asarray(f(mean[:, None] + spread[:, None] * t) @ basis.T)
+
+
+@functools.cache
+def _weighted(orders: int) -> tuple[Array, Array]:
+    """(points, basis · weight), which nobody writes to."""
     t, weight = grid()
     basis = orthonormal(t, orders) * weight
-    return np.asarray(f(mean[:, None] + spread[:, None] * t) @ basis.T)
+    for array in (t, basis):
+        array.setflags(write=False)
+    return t, basis
 
 
 def gram(left: Array, right: Array, rho: Array, first: int = 0) -> Array:

@@ -48,6 +48,7 @@ class Reading:
 
     def __init__(self, series: Array, outgoing: Array, places: Index, own: Array, first: int) -> None:
         self.series, self.places, self.first = series, places, first
+        self._which = np.equal.outer(np.arange(len(own)), places.ravel()).astype(np.float64)
         more = len(outgoing) > outgoing.shape[1]
         self.outgoing = np.asarray(np.linalg.qr(outgoing, mode="r")) if more else outgoing
         rest = series[:, first:]
@@ -60,9 +61,9 @@ class Reading:
         cross, by_rho = _stacked(gram_and_slope, a, rho.cross, right=b, first=first)
         inner, by_own = _stacked(gram_and_slope, b, rho.inner, right=b, first=first)
         between, inside = self._joined(cross), self._joined(inner)
-        u = solved((inside + inside.T) / 2, between.T).T
-        made = self.outgoing @ u
-        error = self.power - float((made * (self.outgoing @ between)).sum())
+        wanted = self.outgoing @ between
+        made = solved((inside + inside.T) / 2, wanted.T).T
+        error = self.power - float((made * wanted).sum())
         by_cross = self._parts(-2 * self.outgoing.T @ made, cross)
         by_inner = self._parts(made.T @ made, inner)
         turned = by_inner.transpose(0, 2, 1), rho.inner.transpose(0, 2, 1)
@@ -78,9 +79,8 @@ class Reading:
     def _parts(self, whole: Array, like: Array) -> Array:
         """The adjoint of `_joined`."""
         taps, (_, n, k) = len(self.places), like.shape
-        out = np.zeros_like(like)
-        np.add.at(out, self.places, whole.reshape(n, taps, k, taps).transpose(1, 3, 0, 2))
-        return out
+        blocks = whole.reshape(n, taps, k, taps).transpose(1, 3, 0, 2).reshape(taps * taps, n * k)
+        return np.asarray(self._which @ blocks).reshape(like.shape)
 
 
 class Projection:
