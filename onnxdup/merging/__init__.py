@@ -18,6 +18,7 @@ from onnxdup.merging.methods import (
     problem_of,
 )
 from onnxdup.merging.moments import Analytic, Measured, Moments, Tally, Trial, mixed
+from onnxdup.merging.moments.sketch import stored_moments
 from onnxdup.merging.plan import Entry, Merge, MergePlan, Readers, clones_as_lists, clones_of
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection.clusters import Aim
@@ -52,4 +53,5 @@ __all__ = [
     "mixing",
     "order",
     "problem_of",
+    "stored_moments",
 ]

@@ -11,10 +11,11 @@ from onnxdup.channels import ChannelGroup, Role, Trace, trace
 from onnxdup.channels.relation import EXACT_ULP
 from onnxdup.errors import UsageError
 from onnxdup.graph import Document
-from onnxdup.merging import Analytic, Left, Merge, MergePlan, Moments, cuttable, exact_merge
+from onnxdup.merging import Analytic, Left, Merge, MergePlan, Moments, cuttable, exact_merge, stored_moments
 from onnxdup.reduce.calibrating import measure, stages
 from onnxdup.reduce.reduction import Reduction
 from onnxdup.reduce.rounding import restored, rounded_up
+from onnxdup.reduce.sketching import measured_values
 from onnxdup.reduce.trial import on_trial
 from onnxdup.surgery import ShapesDisagree, Surgery
 
@@ -92,7 +93,8 @@ class Job:
             groups = [g for g in self.trace.groups if g.name in names]
             self.say(f"{what}: measuring {groups[0].name}")
             first = self.trace is original
-            prior = Analytic(self.trace)
+            stored = stored_moments(self.trace.document) | measured_values(self.trace, data, groups)
+            prior = Analytic(self.trace, stored)
             found = measure(self.trace, groups, data, prior, None if first else original)
             found.trial = on_trial(data, self.trace, None if first else original, self.on_trial)
             moments.put(self.trace, found)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from onnxdup.channels import Trace, trace
+from onnxdup.channels import ChannelGroup, Trace, trace
 from onnxdup.channels.ids import varying
-from onnxdup.evaluation.data import Dataset
 from onnxdup.graph import Document
 from onnxdup.graph.expose import with_outputs
 from onnxdup.merging.moments.feeds import Known, origin_of, read_by
@@ -17,6 +17,9 @@ from onnxdup.merging.moments.sketch import KEY, Sums, sketch_text
 from onnxdup.merging.plan import Array
 from onnxdup.reduce.calibrating import batches, seen
 from onnxdup.runtime import Session
+
+if TYPE_CHECKING:
+    from onnxdup.evaluation.data import Dataset
 
 ROWS = 8192
 """Positions of one batch that a value is looked at."""
@@ -37,10 +40,19 @@ def sketched(document: Document, data: Dataset, *, provider: str = "cpu", say: S
 
 
 def measured_values(
-    traced: Trace, data: Dataset, *, provider: str = "cpu", say: Say | None = None
+    traced: Trace,
+    data: Dataset,
+    groups: Sequence[ChannelGroup] | None = None,
+    *,
+    provider: str = "cpu",
+    say: Say | None = None,
 ) -> dict[str, Known]:
-    """Mean, covariance and likeness of neighbours of every value that a weight reads."""
-    axes = dict(_values(traced))
+    """Mean, covariance and likeness of neighbours of every value that a weight of the groups (None: any)
+    reads.
+    """
+    axes = dict(_values(traced, traced.groups if groups is None else groups))
+    if not axes:
+        return {}
     sums: dict[str, Sums] = {}
     inputs = {v.name for v in traced.document.inputs}
     inner = [name for name in axes if name not in inputs]
@@ -54,11 +66,13 @@ def measured_values(
     return {name: s.known() for name, s in sums.items() if s.count > 1}
 
 
-def _values(traced: Trace) -> Iterator[tuple[str, int]]:
-    """(value, axis of its channels) of what the sources of all groups read."""
+def _values(traced: Trace, groups: Sequence[ChannelGroup]) -> Iterator[tuple[str, int]]:
+    """(value, axis of its channels) of what the sources of groups read."""
     inputs = {v.name for v in traced.document.inputs}
-    for source in (s for g in traced.groups for s in g.sources):
+    for source in (s for g in groups for s in g.sources):
         name = read_by(source)
+        if not name:
+            continue
         origin = origin_of(traced, name)
         if origin in inputs:
             shape = traced.shapes.get(origin, ())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from onnxdup.channels import trace
+from onnxdup.evaluation.data import as_dataset
 from onnxdup.graph import Document, parse
 from onnxdup.graph.expose import with_outputs
 from onnxdup.merging import METHODS, Problem, approximate_merge
@@ -118,9 +119,9 @@ def test_the_loss_is_what_the_fits_of_the_same_mixture_leave(net: str) -> None:
     error = power = 0.0
     for fit, whole, w in zip(fits, moments, outgoing(problem), strict=True):
         u, _ = fit.solve()
-        cross = fit.cross - np.outer(fit.wanted, fit.given)
         power += float(np.trace(w @ whole.centred @ w.T))
-        error += float(np.trace(w @ (whole.centred - u @ cross.T) @ w.T))
+        error += float(np.trace(w @ (whole.centred - u @ fit.centred_cross.T) @ w.T))
+        assert fit.explained(w) == pytest.approx(np.trace(w @ u @ fit.centred_cross.T @ w.T), rel=1e-6)
     assert loss(x)[0] == pytest.approx(error / power, rel=1e-3)
 
 
@@ -166,11 +167,26 @@ def test_duplicates_are_found_without_loss_and_rows_stay_as_they_are() -> None:
     assert (mix == np.eye(16)[found.keep]).all()
 
 
-def test_where_nobody_knows_the_means_only_readers_are_fitted() -> None:
+def deep() -> Document:
+    """The means of what the second layer reads are in no file."""
     text = """<ir_version: 8, opset_import: ["": 17]> g (float[N,12] x) => (float[N,4] y) {
       s=Gemm<transB=1>(x,w0,b0) t=Relu(s) a=Gemm<transB=1>(t,w1,b1) r=Relu(a) y=Gemm<transB=1>(r,w2,b2) }"""
-    shapes = {"w0": (20, 12), "b0": (20,), "w1": (16, 20), "b1": (16,), "w2": (4, 16), "b2": (4,)}
-    document = parse(text, **{k: RNG.normal(size=d).astype("f4") * 0.4 for k, d in shapes.items()})
+    shapes = {"w0": (20, 12), "b0": (20,), "w1": (24, 20), "b1": (24,), "w2": (4, 24), "b2": (4,)}
+    return parse(text, **{k: RNG.normal(size=d).astype("f4") * 0.4 for k, d in shapes.items()})
+
+
+def test_where_nobody_knows_the_means_only_readers_are_fitted() -> None:
+    document = deep()
     reduced = [merge(document, 0.5, m, keep=0.5, include=["w1"]).document for m in ("obs", "refine")]
     for name in ("w1", "b1", "w2"):
         assert (reduced[0].weights.array(name) == reduced[1].weights.array(name)).all()
+
+
+def test_calibration_tells_the_means_and_what_moved_filters_give() -> None:
+    document, x = deep(), RNG.normal(size=(2000, 12)).astype("f4")
+    data = as_dataset({"x": RNG.normal(size=(400, 12)).astype("f4")}, document)
+    before, error = run(document, "y", x), {}
+    for method in ("obs", "refine"):
+        reduced = merge(document, 0.5, method, keep=0.5, include=["w1"], calibration=data)
+        error[method] = float(((before - run(reduced.document, "y", x)) ** 2).sum())
+    assert error["refine"] < 0.8 * error["obs"]

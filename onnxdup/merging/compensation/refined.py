@@ -9,11 +9,13 @@ Where rows cannot be rewritten, channels have no moments in closed form, or nobo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.sparse import csr_array
 
 from onnxdup.merging.compensation import least_squares, mean
-from onnxdup.merging.moments import folded_fits, gaussian_of
+from onnxdup.merging.moments import Fit, fits_of, folded_fits, gaussian_of
 from onnxdup.merging.moments.gaussian import Gaussian
 from onnxdup.merging.moments.hermite import ORDERS
 from onnxdup.merging.moments.projection import Projection
@@ -33,20 +35,30 @@ FINEST = 3e-4
 def compensate(problem: Problem, clusters: Clusters) -> Merge:
     """Keep the leader of each label, move its filter, and solve for every consumer."""
     keep = np.sort(clusters.leaders(problem.importance))
-    gaussian = gaussian_of(problem)
-    if (
-        gaussian is None
-        or not gaussian.known
-        or mean.written(problem, _mixture(problem, keep, *_unmoved(problem, keep))) is None
-    ):
-        return least_squares.compensate(problem, clusters)
-    found = _mixture(problem, keep, *_moved(problem, gaussian, keep))
-    written = mean.written(problem, found)
-    fits = folded_fits(problem, found.mix, keep, found.offset) if written is not None else None
-    if written is None or fits is None:
+    found = _refined(problem, keep)
+    written = None if found is None else mean.written(problem, found)
+    fits = None if found is None else folded_fits(problem, found.mix, keep, found.offset)
+    if written is None or fits is None or not _better(problem, fits, keep):
         return least_squares.compensate(problem, clusters)
     absorbed = least_squares.absorbed(problem, fits)
     return Merge(problem.group.name, problem.group.size, keep, *absorbed, *written)
+
+
+def _refined(problem: Problem, keep: Index) -> mean.Mixture | None:
+    """The moved units; None where rows cannot be written or nobody knows their means."""
+    gaussian = gaussian_of(problem)
+    if gaussian is None or not gaussian.known:
+        return None
+    if mean.written(problem, _mixture(problem, keep, *_unmoved(problem, keep))) is None:
+        return None
+    return _mixture(problem, keep, *_moved(problem, gaussian, keep))
+
+
+def _better(problem: Problem, fits: Sequence[Fit], keep: Index) -> bool:
+    """Do moved units account for as much of what readers put out as kept ones? Data may say no."""
+    plain, read = fits_of(problem, keep) or [], outgoing(problem)
+    moved, kept = (sum(f.explained(w) for f, w in zip(x, read, strict=True)) for x in (fits, plain))
+    return moved >= kept
 
 
 def _moved(problem: Problem, gaussian: Gaussian, keep: Index) -> tuple[Array, Array]:

@@ -91,6 +91,11 @@ class Fit:
         """The same of h' with itself."""
         return self.inner - np.outer(self.given, self.given) if self.known else self.inner
 
+    def explained(self, outgoing: Array) -> float:
+        """Square of what a reader `outgoing` (outputs, n·taps) puts out that h' accounts for."""
+        wanted = outgoing @ self.centred_cross
+        return float((solved(self.centred_inner, wanted.T).T * wanted).sum())
+
     def solve(self) -> tuple[Array, Array]:
         """(U (n·taps, k·taps), constant (n·taps,))."""
         u = solved(self.centred_inner, self.centred_cross.T).T

@@ -19,7 +19,7 @@ from onnxdup.merging import METHODS
 SHRINK = "shrink"
 EXTRA = ("cluster+least-squares", "norm+least-squares", "random+least-squares")
 """Selections of the table with another compensation: SELECTION+COMPENSATION."""
-DATA_AWARE = frozenset({"obs", "ward", "dpp", SHRINK, *EXTRA})
+DATA_AWARE = frozenset({"obs", "refine", "ward", "dpp", SHRINK, *EXTRA})
 """Methods that look at moments, and therefore at calibration data."""
 NEAR = 0.5
 """Any tau below 1 makes `merge` approximate; where `keep` decides, its value does not matter."""
