@@ -31,7 +31,7 @@ def shrink(
     max_error: float | None = None,
     min_agreement: float | None = None,
     confidence: float = 0.95,
-    method: str = "obs",
+    method: str = "refine",
     calibration: Any = None,
     probe: bool | None = None,
     round_to: int = 1,

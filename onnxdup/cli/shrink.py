@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Confidence of --max-drop, one-sided.",
 )
-@opt.option("--method", metavar="NAME", default="obs", show_default=True, help="How groups are narrowed.")
+@opt.option("--method", metavar="NAME", default="refine", show_default=True, help="How groups are narrowed.")
 @opt.calibration
 @opt.option(
     "--probe",

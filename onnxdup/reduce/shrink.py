@@ -35,7 +35,7 @@ class How:
     `probe`: how much the outputs mind each group is measured first (None: where that is worthwhile).
     """
 
-    method: str = "obs"
+    method: str = "refine"
     round_to: int = 1
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
