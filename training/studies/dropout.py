@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from training.study import common, literature, tables
-from training.study.base import Results, Study, Value
+from training.study.base import Results, Row, Study, Value
 from training.study.page import Page, paragraphs
 
 
@@ -24,18 +24,23 @@ def write(page: Page, results: Results) -> None:
 def _ours(results: Results, width: Value, rates: list[float]) -> list[tuple[str, list[str]]]:
     """Label and components by rate, for every place and course; without dropout all places are one."""
     taus = results.rows("taus", filters=width, tau=0.9)
-    kinds = dict.fromkeys(
-        (row["dropout_at"], row["lr_decay"], row["epochs"]) for row in taus if row["dropout"]
-    )
+    kinds = dict.fromkeys((row["dropout_at"], _course(row)) for row in taus if row["dropout"])
     lines = []
-    for place, fall, epochs in kinds:
-        long = [row for row in taus if (row["lr_decay"], row["epochs"]) == (fall, epochs)]
-        here = [row for row in long if row["dropout_at"] == place or not row["dropout"]]
+    for place, course in kinds:
+        alike = [row for row in taus if _course(row) == course]
+        here = [row for row in alike if row["dropout_at"] == place or not row["dropout"]]
         cells = [
             tables.spread((row for row in here if row["dropout"] == rate), "components") for rate in rates
         ]
-        lines.append((f"{place}, {epochs} epochs, learning rate × {fall:g}", cells))
+        lines.append((f"{place}, {course}", cells))
     return lines
+
+
+def _course(row: Row) -> str:
+    """What else of a run varies, in words."""
+    return (
+        f"{row['epochs']} epochs, learning rate × {row['lr_decay']:g}, weight decay {row['weight_decay']:g}"
+    )
 
 
 STUDY = Study(
@@ -43,5 +48,5 @@ STUDY = Study(
     "Duplicate filters against dropout",
     common.measure,
     write,
-    columns=("widths", "dropout", "dropout_at", "lr_decay", "epochs"),
+    columns=("widths", "dropout", "dropout_at", "lr_decay", "epochs", "weight_decay"),
 )
