@@ -5,9 +5,8 @@ from __future__ import annotations
 from training import tool
 from training.studies import compression
 from training.study import common
-from training.study.base import Cell, Results, Study, Tables
+from training.study.base import Cell, Study, Tables
 from training.study.lab import Lab
-from training.study.page import Page
 
 
 def measure(cell: Cell, lab: Lab) -> Tables:
@@ -20,13 +19,10 @@ def measure(cell: Cell, lab: Lab) -> Tables:
     return {**common.measure_run(cell, run), "merges": merges}
 
 
-def write(page: Page, results: Results) -> None:
-    """Accuracy, then table and figure of each layer."""
-    final = results.rows("runs")
-    page.text(f"Test accuracy {common.tables.spread(final, 'test_accuracy', '.1f', 100)} %.")
-    for (layer,), rows in results.groups("merges", "layer"):
-        page.heading(str(layer))
-        compression.show_merges(page, rows, f"merges_{str(layer).split('.')[0]}")
-
-
-STUDY = Study("alexnet", "AlexNet: merging and norm pruning layer by layer", measure, write)
+STUDY = Study(
+    "alexnet",
+    "AlexNet: merging and norm pruning layer by layer",
+    measure,
+    compression.write,
+    columns=("weight_decay",),
+)

@@ -21,17 +21,23 @@ def measure(cell: Cell, lab: Lab) -> Tables:
 def merges(cell: Cell, run: Run, tensor: str) -> list[Row]:
     """Rows of the table merges for one layer: tau, method, filters left and accuracy.
 
-    The method paper comes first; the others keep as many filters as its components leave. The option
-    `samples` takes the first so many test images.
+    The other methods keep as many filters as the components that paper merges leave. Where every filter is a
+    component of its own there is nothing to merge, which is measured once. The option `samples` takes the
+    first so many test images.
     """
     data = run.test_data(int(cell.options.get("samples", 0)))
-    others = [method for method in cell.options["methods"] if method != "paper"]
-    rows = []
-    for tau in cell.options["merge_taus"]:
-        rows.append(_row(cell, tau, "paper", tensor, merge(run, tensor, data, "paper", "--tau", tau)))
+    taus, others = cell.options["merge_taus"], [m for m in cell.options["methods"] if m != "paper"]
+    known = tool.layer(run.model(), tensor, {*taus, *cell.options.get("taus", tool.TAUS)})["taus"]
+    alone = {row["tau"] for row in known if row["components"] == row["filters"]}
+    rows, nothing = [], None
+    for tau in taus:
+        found = nothing if tau in alone and nothing else merge(run, tensor, data, "paper", "--tau", tau)
+        nothing = found if tau in alone else None
+        rows.append(_row(cell, tau, "paper", tensor, found))
         keep = float(rows[-1]["kept"]) / float(rows[-1]["filters"])
         for method in others:
-            found = merge(run, tensor, data, method, "--tau", min(tau, 0.999), "--keep", keep)
+            if not nothing:
+                found = merge(run, tensor, data, method, "--tau", min(tau, 0.999), "--keep", keep)
             rows.append(_row(cell, tau, method, tensor, found))
     return rows
 
