@@ -86,6 +86,13 @@ def test_a_failing_cell_does_not_stop_the_others(tmp_path, plain):
     assert "1 of 2 cells" in (tmp_path / "dropout" / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_page_names_what_all_runs_share(tmp_path, plain):
+    settings = Settings((0,), {"widths": "12,6", "epochs": 1, "lr": 0.3}, ({"lr": [0.1]},))
+    conduct(tmp_path, settings)
+    page = (tmp_path / "dropout" / "README.md").read_text(encoding="utf-8")
+    assert "Common to all runs: widths 12,6, epochs 1." in page
+
+
 def test_pages_need_a_finished_cell(tmp_path):
     with pytest.raises(TrainingError, match="nothing to show"):
         runner.write_page(runner.find("dropout"), SETTINGS, Lab(tmp_path))

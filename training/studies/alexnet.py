@@ -24,5 +24,5 @@ STUDY = Study(
     "AlexNet: merging and norm pruning layer by layer",
     measure,
     compression.write,
-    columns=("weight_decay",),
+    columns=("weight_decay", "lr", "epochs"),
 )

@@ -91,7 +91,8 @@ def write_page(study: Study, settings: Settings, lab: Lab, command: str = "") ->
 
 def _provenance(settings: Settings, done: str, command: str) -> list[str]:
     """How the results were made, in words."""
-    fixed = ", ".join(f"{key} {value}" for key, value in settings.base.items())
+    varied = {key for table in settings.grid for key in table}
+    fixed = ", ".join(f"{key} {value}" for key, value in settings.base.items() if key not in varied)
     seeds = ", ".join(str(seed) for seed in settings.seeds[:10]) + (" …" if len(settings.seeds) > 10 else "")
     lines = [f"{done} cells; seeds {seeds}. Common to all runs: {fixed}."]
     if command:
