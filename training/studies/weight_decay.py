@@ -38,15 +38,14 @@ def write(page: Page, results: Results) -> None:
     """Table 2 side by side, all numbers, and the filters of every strength."""
     page.heading("Table 2: accuracy in per cent, training / test")
     rows = []
-    for decay in results.values("runs", "weight_decay"):
-        runs = results.rows("runs", weight_decay=decay)
+    for (decay, epochs), runs in results.groups("runs", "weight_decay", "epochs"):
         paper = literature.ACCURACY.get(float(str(decay)))
         ours = " / ".join(tables.spread(runs, f"{s}_accuracy", ".1f", 100) for s in ("train", "test"))
-        smooth = tables.spread(results.rows("smoothness", weight_decay=decay), "roughness", ".3f")
-        rows.append([decay, "{} / {}".format(*paper) if paper else "–", ours, smooth])
-    page.table(["weight decay", "paper", "ours", "roughness (0 smooth, 4 noise)"], rows)
+        smooth = tables.spread(common.of_runs(results.rows("smoothness"), runs), "roughness", ".3f")
+        rows.append([decay, epochs, "{} / {}".format(*paper) if paper else "–", ours, smooth])
+    page.table(["weight decay", "epochs", "paper", "ours", "roughness (0 smooth, 4 noise)"], rows)
     page.heading("All numbers")
-    common.show_runs(page, results, "weight_decay")
+    common.show_runs(page, results, "weight_decay", "epochs")
     _pictures(page, results)
 
 
@@ -72,5 +71,5 @@ STUDY = Study(
     "Weight decay: accuracy, duplicates, smoothness",
     measure,
     write,
-    columns=("weight_decay",),
+    columns=("weight_decay", "epochs"),
 )
