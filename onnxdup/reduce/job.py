@@ -91,6 +91,8 @@ class Job:
         self.settled.clear()
         for names in stages(self.trace, [g for g in self._open_groups() if cuttable(g)]):
             groups = [g for g in self.trace.groups if g.name in names]
+            if not groups:  # what an earlier stage left of them has another form
+                continue
             self.say(f"{what}: measuring {groups[0].name}")
             first = self.trace is original
             stored = stored_moments(self.trace.document) | measured_values(self.trace, data, groups)

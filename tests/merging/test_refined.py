@@ -190,3 +190,15 @@ def test_calibration_tells_the_means_and_what_moved_filters_give() -> None:
         reduced = merge(document, 0.5, method, keep=0.5, include=["w1"], calibration=data)
         error[method] = float(((before - run(reduced.document, "y", x)) ** 2).sum())
     assert error["refine"] < 0.8 * error["obs"]
+
+
+def test_channels_that_a_reader_has_twice_are_cut_with_data_too() -> None:
+    """Data look at one tap of them, analytic moments at nine: then only the readers are fitted."""
+    text = """<ir_version: 8, opset_import: ["": 17]> g (float[N,3,8,8] x) => (float[N,4,8,8] y) {
+      a=Conv<pads=[1,1,1,1]>(x,w1,b1) r=Relu(a) c=Concat<axis=1>(r,r) y=Conv<pads=[1,1,1,1]>(c,w2,b2) }"""
+    shapes = {"w1": (8, 3, 3, 3), "b1": (8,), "w2": (4, 16, 3, 3), "b2": (4,)}
+    document = parse(text, **{k: RNG.normal(size=d).astype("f4") * 0.4 for k, d in shapes.items()})
+    data = as_dataset({"x": RNG.normal(size=(32, 3, 8, 8)).astype("f4")}, document)
+    for method in ("ward", "refine"):
+        reduced = merge(document, 0.5, method, keep=0.5, calibration=data)
+        assert reduced.after.group("w1").size == 4

@@ -160,7 +160,7 @@ class Measured:
         self, problem: Problem, mix: csr_array, keep: Index, offset: Array | None = None
     ) -> list[Fit] | None:
         """Regressions on mixed channels, measured on trial and shrunk as far as those of the group; analytic
-        where the group was not measured.
+        where the group was not measured, None where data and moments look at different taps.
         """
         name = problem.group.name
         prior = self.analytic.folded(problem, mix, keep, offset)
@@ -168,6 +168,8 @@ class Measured:
             return None if name in self.tallies else prior
         tried = self.trial and self.trial(problem, mix, keep, offset, self.tallies[name])
         if not tried or prior is None:
+            return None
+        if any(t.whole.hx.shape != p.cross.shape for t, p in zip(tried, prior, strict=True)):
             return None
         return [_refit(*each) for each in zip(tried, prior, self._weights[name], strict=True)]
 
