@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from onnxdup.channels import trace
 from onnxdup.evaluation import compare
 from onnxdup.evaluation.data import Dataset, as_dataset
-from onnxdup.graph import Document, parse
+from onnxdup.graph import Document, load, parse
 from onnxdup.graph.expose import with_outputs
 from onnxdup.merging import Analytic, Problem, mixing
 from onnxdup.merging.moments.views import View
@@ -138,3 +138,13 @@ def test_mixed_channels_are_regressed_on_as_the_data_say() -> None:
 def _pooled(document: Document, data: Dataset) -> np.ndarray:
     with Session.open(with_outputs(document, ["f"]), provider="cpu") as session:
         return np.asarray(session.run(dict(data.inputs), ["f"])["f"]).reshape(len(data), -1)
+
+
+def test_groups_that_an_earlier_stage_made_anew_are_passed_over() -> None:
+    """Its reader's groups are named otherwise once the first ones are cut."""
+    architecture = ARCHITECTURES["constant_channel_grouped_consumer"]
+    document = load(architecture.model())
+    feeds = [architecture.feeds(seed) for seed in range(4)]
+    data = as_dataset({name: np.concatenate([f[name] for f in feeds]) for name in feeds[0]}, document)
+    reduced = merge(document, 0.5, "obs", keep=0.6, calibration=data)
+    assert sum(g.size for g in reduced.after.groups) < sum(g.size for g in reduced.before.groups)
