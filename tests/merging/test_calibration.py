@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from architectures import ARCHITECTURES
 from scipy.sparse import csr_array
 
 from onnxdup.channels import trace
