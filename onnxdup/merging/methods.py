@@ -57,7 +57,7 @@ METHODS: dict[str, Method] = {
     for m in (
         Method("exact", "proven duplicates only", None, "none"),
         Method("paper", "components of cos(w), mean, sum", components.select, "paper-mean", False),
-        Method("cluster", "complete linkage, mean, least squares", linkage.select, "weighted-least-squares"),
+        Method("cluster", "complete linkage, filters and readers fitted", linkage.select, "refined"),
         Method("obs", "optimal brain surgeon, least squares", obs.select, "least-squares"),
         Method("refine", "optimal brain surgeon, filters and readers fitted", obs.select, "refined"),
         Method("ward", "Ward's clusters, mean, least squares", fold.agglomerate, "folded-least-squares"),

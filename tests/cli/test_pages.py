@@ -52,7 +52,7 @@ def test_shrink_draws_what_it_made_and_what_it_tried(cli: Cli, tmp_path: Path) -
     common = ("shrink", MODEL, "-o", str(tmp_path / "s.onnx"), "--provider", "cpu", "--html", str(page))
     assert cli(*common, "--target-params", "9000").code == 0
     text = page.read_text(encoding="utf-8")
-    assert "channels by obs." in text and "What shrink removed" in text and "target-params 9,000" in text
+    assert "channels by refine." in text and "What shrink removed" in text and "target-params 9,000" in text
     assert cli(*common, "--target-params", "5").code == 1
     text = page.read_text(encoding="utf-8")
     assert "No model is within the budget" in text and "87 at the narrowest" in text

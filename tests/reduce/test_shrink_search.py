@@ -136,7 +136,7 @@ def test_same_search_same_bytes() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("method", ["cluster", "norm"])
+@pytest.mark.parametrize("method", ["fold-ward", "norm"])
 def test_methods_without_predictions_keep_the_same_share(method: str) -> None:
     result = found(MLP, Budget(parameters=9000), method=method)
     shares = [result.chosen.counts[g] / s for g, s in result.path.sizes.items()]

@@ -61,12 +61,8 @@ def _better_alone(problem: Problem, fits: list[Fit], keep: Index) -> bool:
 
 def explained(problem: Problem, fits: list[Fit]) -> float:
     """Squared size of the readers' outputs that is left no error: ‖V h‖² − ‖V (h − U h' − c)‖²."""
-    total = 0.0
-    for fit in fits:
-        made = problem.read_by(fit.sink, len(fit.wanted) // problem.group.size)
-        u, cross, inner = made @ fit.solve()[0], made @ fit.centred_cross, fit.centred_inner
-        total += float((u * (2 * cross - u @ inner)).sum())
-    return total
+    n = problem.group.size
+    return sum(f.explained(problem.read_by(f.sink, len(f.wanted) // n)) for f in fits)
 
 
 def absorbed(problem: Problem, fits: list[Fit]) -> tuple[Mapping[str, csr_array], Mapping[str, Array]]:

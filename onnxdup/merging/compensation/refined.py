@@ -3,13 +3,11 @@
 The filters of the kept channels are moved, as mixtures of all filters of the group, so that the error that
 least squares on the readers leaves is smallest under the Gaussian model (see `moments.projection`; L-BFGS,
 Liu and Nocedal, Mathematical Programming 45, 1989). It starts at the kept channels and never ends above.
-Where rows cannot be rewritten, channels have no moments in closed form, or nobody knows their means, that is
-`least_squares`.
+Where rows cannot be rewritten, channels have no moments in closed form, nobody knows their means, or means
+of clusters do better, that is `least_squares`.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -18,7 +16,7 @@ from onnxdup.merging.compensation import least_squares, mean
 from onnxdup.merging.moments import Fit, fits_of, folded_fits, gaussian_of
 from onnxdup.merging.moments.gaussian import Gaussian
 from onnxdup.merging.moments.hermite import ORDERS
-from onnxdup.merging.moments.projection import Projection
+from onnxdup.merging.moments.projection import Projection, displacements_of
 from onnxdup.merging.moments.sinks import taps_of
 from onnxdup.merging.plan import Array, Index, Merge
 from onnxdup.merging.problem import Problem
@@ -33,15 +31,19 @@ FINEST = 3e-4
 
 
 def compensate(problem: Problem, clusters: Clusters) -> Merge:
-    """Keep the leader of each label, move its filter, and solve for every consumer."""
-    keep = np.sort(clusters.leaders(problem.importance))
+    """Keep one channel of each label, move its filter, and solve for every consumer."""
+    several = len(clusters.labels) > clusters.count + int((clusters.labels < 0).sum())
+    means = mean.mixture(problem, clusters, problem.norms, problem.importance) if several else None
+    keep = np.sort(clusters.leaders(problem.importance)) if means is None else means.keep
     found = _refined(problem, keep)
     written = None if found is None else mean.written(problem, found)
     fits = None if found is None else folded_fits(problem, found.mix, keep, found.offset)
-    if written is None or fits is None or not _better(problem, fits, keep):
-        return least_squares.compensate(problem, clusters)
+    if written is None or fits is None or not _better(problem, fits, keep, means):
+        plain = least_squares.compensate if means is None else least_squares.weighted
+        return plain(problem, clusters)
     absorbed = least_squares.absorbed(problem, fits)
-    return Merge(problem.group.name, problem.group.size, keep, *absorbed, *written)
+    named = () if means is None else means.clusters
+    return Merge(problem.group.name, problem.group.size, keep, *absorbed, *written, named)
 
 
 def _refined(problem: Problem, keep: Index) -> mean.Mixture | None:
@@ -54,23 +56,29 @@ def _refined(problem: Problem, keep: Index) -> mean.Mixture | None:
     return _mixture(problem, keep, *_moved(problem, gaussian, keep))
 
 
-def _better(problem: Problem, fits: Sequence[Fit], keep: Index) -> bool:
-    """Do moved units account for as much of what readers put out as kept ones? Data may say no."""
-    plain, read = fits_of(problem, keep) or [], outgoing(problem)
-    moved, kept = (sum(f.explained(w) for f, w in zip(x, read, strict=True)) for x in (fits, plain))
-    return moved >= kept
+def _better(problem: Problem, fits: list[Fit], keep: Index, means: mean.Mixture | None) -> bool:
+    """Do moved units account for as much of what readers put out as units that stayed? Data may say no."""
+    stayed = [fits_of(problem, keep)] + ([folded_fits(problem, means.mix, keep)] if means else [])
+    most = max(least_squares.explained(problem, f) for f in stayed if f is not None)
+    return least_squares.explained(problem, fits) >= most
 
 
 def _moved(problem: Problem, gaussian: Gaussian, keep: Index) -> tuple[Array, Array]:
-    """(mix (k, n), offset (k,)) of the units with the smallest error that was found."""
+    """(mix (k, n), offset (k,)) of the units with the smallest error that was found.
+
+    It starts at the kept channels, not at means of clusters: from there the error comes down as far, but the
+    moved units serve real data less well.
+    """
     from scipy.optimize import fmin_l_bfgs_b
 
+    rounds = _rounds(problem, keep)
+    if not rounds:
+        return _unmoved(problem, keep)
     free = all(b.slot is not None and b.slot_gain is not None for b in problem.blocks)
     loss = Projection(gaussian, outgoing(problem), keep, free)
     start = loss.start
     before, slope = loss(start)
-    rounds = _rounds(loss)
-    if not WORTHWHILE < before < np.inf or not np.isfinite(slope).all() or not rounds:
+    if not WORTHWHILE < before < np.inf or not np.isfinite(slope).all():
         return _unmoved(problem, keep)
 
     def relative(x: Array) -> tuple[float, Array]:
@@ -83,8 +91,10 @@ def _moved(problem: Problem, gaussian: Gaussian, keep: Index) -> tuple[Array, Ar
     return loss.units(best) if after < 1 else _unmoved(problem, keep)
 
 
-def _rounds(loss: Projection) -> int:
-    series = len(loss.readings) * loss.towards.shape[1] * len(loss.displacements) * len(loss.keep)
+def _rounds(problem: Problem, keep: Index) -> int:
+    group = problem.group
+    _, apart = displacements_of(group.sinks, group.size)
+    series = len(group.sinks) * group.size * len(apart) * len(keep)
     return min(ROUNDS, int(WORK / (series * ORDERS)))
 
 

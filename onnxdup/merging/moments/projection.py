@@ -99,7 +99,7 @@ class Projection:
         self.white = vectors[:, lasting] / np.sqrt(values[lasting])
         self.scale = spread[keep]
         self._response = gaussian.response(keep)
-        places, self.displacements = _displacements(gaussian.sinks, len(here))
+        places, self.displacements = displacements_of(gaussian.sinks, len(here))
         covariances = np.stack([gaussian.covariance(o) for o in self.displacements])
         self.towards = covariances @ self.white / spread[:, None]
         self.between = self.white.T @ (covariances @ self.white)
@@ -169,7 +169,7 @@ class Projection:
         return np.asarray((by_b + np.multiply.outer(by_e, self.level)).ravel())
 
 
-def _displacements(sinks: tuple[Sink, ...], n: int) -> tuple[list[Index], list[Offset]]:
+def displacements_of(sinks: tuple[Sink, ...], n: int) -> tuple[list[Index], list[Offset]]:
     """(numbers (taps, taps) of the displacements between the taps of each sink, the displacements)."""
     taps = [taps_of(sink, n) for sink in sinks]
     apart = [[[tuple(b - a for a, b in zip(p, q, strict=True)) for q in t] for p in t] for t in taps]
@@ -189,4 +189,4 @@ def _pulled(weight: Array, left: Array, rho: Array, first: int) -> Array:
     return to_coefficients(weight.reshape(flat), np.tile(left, (len(rho), 1)), rho.reshape(flat), first)
 
 
-__all__ = ["Projection"]
+__all__ = ["Projection", "displacements_of"]
