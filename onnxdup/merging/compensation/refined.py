@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from onnxdup.merging.compensation import least_squares, mean
-from onnxdup.merging.moments import Fit, fits_of, folded_fits, gaussian_of
+from onnxdup.merging.moments import Fit, fits_of, folded_fits, gaussian_of, moments_of
 from onnxdup.merging.moments.gaussian import Gaussian
 from onnxdup.merging.moments.hermite import ORDERS
 from onnxdup.merging.moments.projection import Projection, displacements_of
@@ -22,10 +22,10 @@ from onnxdup.merging.plan import Array, Index, Merge
 from onnxdup.merging.problem import Problem
 from onnxdup.merging.selection.clusters import Clusters
 
-ROUNDS, WORK = 60, 2e8
-"""Most iterations, and most multiplications of the series in all of them."""
-WORTHWHILE = 1e-5
-"""Relative squared error below which filters stay as they are."""
+ROUNDS, FEWEST, WORK = 60, 5, 4e7
+"""Most iterations, fewest that are worth a start, and most multiplications of the series in all of them."""
+WORTHWHILE = 1e-2
+"""Squared error, relative to what readers put out, below which filters stay as they are."""
 FINEST = 3e-4
 """A step that gains less than this share of the error at the start is the last."""
 
@@ -72,13 +72,13 @@ def _moved(problem: Problem, gaussian: Gaussian, keep: Index) -> tuple[Array, Ar
     from scipy.optimize import fmin_l_bfgs_b
 
     rounds = _rounds(problem, keep)
-    if not rounds:
+    if not rounds or _left(problem, keep) < WORTHWHILE:
         return _unmoved(problem, keep)
     free = all(b.slot is not None and b.slot_gain is not None for b in problem.blocks)
     loss = Projection(gaussian, outgoing(problem), keep, free)
     start = loss.start
     before, slope = loss(start)
-    if not WORTHWHILE < before < np.inf or not np.isfinite(slope).all():
+    if not 0 < before < np.inf or not np.isfinite(slope).all():
         return _unmoved(problem, keep)
 
     def relative(x: Array) -> tuple[float, Array]:
@@ -91,11 +91,21 @@ def _moved(problem: Problem, gaussian: Gaussian, keep: Index) -> tuple[Array, Ar
     return loss.units(best) if after < 1 else _unmoved(problem, keep)
 
 
+def _left(problem: Problem, keep: Index) -> float:
+    """Relative squared error of the readers' outputs with the kept channels as they are."""
+    moments = moments_of(problem) or []
+    read = [problem.read_by(m.sink, m.taps) for m in moments]
+    whole = sum(float(((w @ m.centred) * w).sum()) for w, m in zip(read, moments, strict=True))
+    made = least_squares.explained(problem, [m.fit(keep) for m in moments])
+    return 1 - made / whole if whole > 0 else 0.0
+
+
 def _rounds(problem: Problem, keep: Index) -> int:
     group = problem.group
     _, apart = displacements_of(group.sinks, group.size)
     series = len(group.sinks) * group.size * len(apart) * len(keep)
-    return min(ROUNDS, int(WORK / (series * ORDERS)))
+    found = min(ROUNDS, int(WORK / (series * ORDERS)))
+    return found if found >= FEWEST else 0
 
 
 def _unmoved(problem: Problem, keep: Index) -> tuple[Array, Array]:
