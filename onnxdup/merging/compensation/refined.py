@@ -24,8 +24,10 @@ from onnxdup.merging.selection.clusters import Clusters
 
 ROUNDS, FEWEST, WORK = 60, 5, 4e7
 """Most iterations, fewest that are worth a start, and most multiplications of the series in all of them."""
-WORTHWHILE = 1e-2
-"""Squared error, relative to what readers put out, below which filters stay as they are."""
+WORTHWHILE = 1e-4, 1e-2
+"""Squared error, relative to what readers put out, below which filters stay: where all rounds are affordable,
+and where they are not.
+"""
 FINEST = 3e-4
 """A step that gains less than this share of the error at the start is the last."""
 
@@ -72,7 +74,7 @@ def _moved(problem: Problem, gaussian: Gaussian, keep: Index) -> tuple[Array, Ar
     from scipy.optimize import fmin_l_bfgs_b
 
     rounds = _rounds(problem, keep)
-    if not rounds or _left(problem, keep) < WORTHWHILE:
+    if not rounds or _left(problem, keep) < WORTHWHILE[rounds < ROUNDS]:
         return _unmoved(problem, keep)
     free = all(b.slot is not None and b.slot_gain is not None for b in problem.blocks)
     loss = Projection(gaussian, outgoing(problem), keep, free)
