@@ -244,3 +244,16 @@ def _computed(model: onnx.ModelProto, name: str) -> np.ndarray:
     graph = onnx.helper.make_graph(nodes, "constant", [], [output], weights)
     part = onnx.helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
     return np.asarray(ReferenceEvaluator(part).run(None, {})[0])
+
+
+def copy_some(model: onnx.ModelProto, rng: np.random.Generator, spared: float, least: int) -> None:
+    """Entry 4 of every axis of `least` or more becomes entry 1, in all weights but a share `spared`."""
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor).copy()
+        if values.dtype.kind != "f" or rng.random() < spared:
+            continue
+        for axis in range(values.ndim):
+            if values.shape[axis] >= least:
+                view = np.moveaxis(values, axis, 0)
+                view[4] = view[1]
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))

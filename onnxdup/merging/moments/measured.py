@@ -163,11 +163,13 @@ class Measured:
         where the group was not measured, None where data and moments look at different taps.
         """
         name = problem.group.name
+        if name in self.tallies and name not in self._weights:
+            return None
         prior = self.analytic.folded(problem, mix, keep, offset)
-        if name not in self._weights:
-            return None if name in self.tallies else prior
+        if prior is None or name not in self.tallies:
+            return prior
         tried = self.trial and self.trial(problem, mix, keep, offset, self.tallies[name])
-        if not tried or prior is None:
+        if not tried:
             return None
         if any(t.whole.hx.shape != p.cross.shape for t, p in zip(tried, prior, strict=True)):
             return None
