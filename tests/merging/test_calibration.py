@@ -20,7 +20,14 @@ from onnxdup.reduce.job import Job
 from onnxdup.reduce.trial import on_trial
 from onnxdup.runtime import Session
 
-RNG = np.random.default_rng(11)
+RNG = np.random.default_rng(1)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _drawn_alike() -> None:
+    """Every test draws the same numbers, in whatever order tests run."""
+    RNG.bit_generator.state = START
 
 
 def conv_net(pads: str, n: int = 8) -> Document:
@@ -105,8 +112,7 @@ def test_means_of_filters_are_measured_too(method: str, monkeypatch: pytest.Monk
     measured, unknown = _error(document, method, data), _error(document, method, None)
     monkeypatch.setattr(Job, "on_trial", lambda *_: None)
     leaders = _error(document, method, data)
-    assert measured <= leaders < unknown
-    assert measured < leaders or method == "cluster", "the better of both, of far filters the leaders"
+    assert measured < leaders < unknown
 
 
 def test_mixed_channels_are_regressed_on_as_the_data_say() -> None:
